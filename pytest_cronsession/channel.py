@@ -1,0 +1,191 @@
+"""One connection to one gateway instance: a request goes out, a checked answer or a clear error comes back.
+
+Time-outs are measured with real clocks on the caller's side, so a gateway that blocks its event loop or
+stops reading cannot hang a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, Protocol
+
+from .contract import OPERATIONS, method_name
+from .outcomes import TargetError, UnsupportedOperation
+from .schemas import message_problem, shorten
+
+TIMEOUTS: Mapping[str, float] = {"gateway/start": 60.0, "gateway/stop": 30.0, "clock/advance": 120.0}
+DEFAULT_TIMEOUT = 30.0
+
+
+class Channel(Protocol):
+    """A way to one running gateway instance."""
+
+    def submit(self, operation: str, params: dict[str, Any]) -> Future[Any]:
+        """Send a request; the future holds the raw result or a :class:`TargetError`."""
+        ...
+
+    def kill(self) -> None:
+        """End the instance as a crash would: nothing is written any more."""
+        ...
+
+    def close(self) -> None:
+        """End the instance and everything it started; safe to call twice."""
+        ...
+
+    def log_tail(self) -> str:
+        """The end of what the target printed."""
+        ...
+
+
+class Caller:
+    """Calls operations on a channel: schema checks both ways and a time-out on each."""
+
+    def __init__(self, channel: Channel, timeouts: Mapping[str, float] | None = None) -> None:
+        self.channel = channel
+        self._timeouts = {**TIMEOUTS, **(timeouts or {})}
+        self.dead: TargetError | None = None
+
+    def start(self, operation: str, params: dict[str, Any]) -> Pending:
+        """Send a request without waiting; requests may overlap."""
+        assert operation in OPERATIONS, operation
+        if self.dead is not None:
+            raise self.dead
+        plain = {k: v for k, v in params.items() if k != "model"}
+        wrong = message_problem(operation, "params", plain)
+        if wrong:
+            raise ValueError(f"{operation}: the request breaks the schema: {wrong}")
+        return Pending(self, operation, self.channel.submit(operation, params))
+
+    def call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a request and wait for its answer."""
+        return self.start(operation, params or {}).result()
+
+    def finish(self, operation: str, future: Future[Any]) -> dict[str, Any]:
+        limit = self._timeouts.get(operation, DEFAULT_TIMEOUT)
+        try:
+            answer = future.result(timeout=limit)
+        except FutureTimeout:
+            raise self._fatal(operation, f"no answer within {limit:g} s") from None
+        except UnsupportedOperation:
+            raise
+        except TargetError as error:
+            # The instance may still serve others, but what it says can no longer be relied on.
+            self.dead = error
+            raise
+        wrong = message_problem(operation, "result", answer)
+        if wrong:
+            message = f"the answer breaks the schema at {wrong} (see specs/schemas/protocol.schema.json)"
+            raise self._fatal(operation, message)
+        assert isinstance(answer, dict)
+        return answer
+
+    def _fatal(self, operation: str, message: str) -> TargetError:
+        self.dead = TargetError(operation, message, log=self.channel.log_tail())
+        return self.dead
+
+
+class Pending:
+    """A request under way."""
+
+    def __init__(self, caller: Caller, operation: str, future: Future[Any]) -> None:
+        self._caller, self._operation, self._future = caller, operation, future
+
+    def result(self) -> dict[str, Any]:
+        """Wait for the checked answer."""
+        return self._caller.finish(self._operation, self._future)
+
+
+class PythonChannel:
+    """A gateway object in this process, on an event loop of its own in a thread of its own.
+
+    So it works the same from plain tests and from tests that are coroutines themselves.
+    """
+
+    def __init__(self, factory: Callable[[], Any], label: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name=f"cronsession {label}", daemon=True)
+        self._thread.start()
+        try:
+            self._gateway = factory()
+        except Exception as error:
+            self._end()
+            raise TargetError("factory", f"{label} raised {_described(error)}") from error
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def submit(self, operation: str, params: dict[str, Any]) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(self._call(operation, params), self._loop)
+
+    async def _call(self, operation: str, params: dict[str, Any]) -> Any:
+        method = getattr(self._gateway, method_name(operation), None)
+        if method is None:
+            raise UnsupportedOperation(operation, f"the gateway has no method {method_name(operation)}")
+        try:
+            answer = method(params)
+            return await answer if inspect.isawaitable(answer) else answer
+        except TargetError:
+            raise
+        except NotImplementedError as error:
+            raise UnsupportedOperation(operation, str(error) or "not implemented") from error
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            # A gateway that calls sys.exit must not end the test run with it.
+            message = f"the gateway raised {_described(error)}"
+            raise TargetError(operation, message, log=_frames(error)) from error
+
+    def kill(self) -> None:
+        self._last_call("gateway/abandon")
+        self._end()
+
+    def close(self) -> None:
+        if not self._closed:
+            self._last_call("gateway/stop")
+            self._end()
+
+    def _last_call(self, operation: str) -> None:
+        """Let the gateway let go of files and children; what it answers no longer matters."""
+        if not hasattr(self._gateway, method_name(operation)):
+            return
+        try:
+            self.submit(operation, {}).result(timeout=TIMEOUTS["gateway/stop"])
+        except (TargetError, FutureTimeout):
+            pass
+
+    def log_tail(self) -> str:
+        tail = getattr(self._gateway, "log_tail", None)
+        return str(tail()) if callable(tail) else ""
+
+    def _end(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.call_soon_threadsafe(self._wind_down)
+        self._thread.join(timeout=5)
+        # A gateway that blocks its loop keeps its (daemon) thread; closing the loop under it would crash.
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def _wind_down(self) -> None:
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        rest = asyncio.gather(*tasks, return_exceptions=True)
+        rest.add_done_callback(lambda _: self._loop.stop())
+
+
+def _frames(error: BaseException) -> str:
+    """Where in the gateway it was raised: what its author needs, without our own frames."""
+    theirs = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    return "".join(traceback.format_list(theirs[-6:]))
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {shorten(str(error))}"

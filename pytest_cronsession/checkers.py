@@ -1,0 +1,96 @@
+"""Is what happened right? Pure functions from expectation and observation to findings (texts).
+
+An empty list is the only pass. Instants are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from .contract import Run, Session
+from .model import Turn
+from .trace import instant
+
+
+def slot_findings(
+    expected: Sequence[int], fired: Sequence[int], *, lateness_ms: int = 0, zone: str | None = None
+) -> list[str]:
+    """Compare slots with the instants of the runs: missed, duplicate, early, late, phantom.
+
+    Each fire belongs to the last expected slot at or before it; it is late beyond ``lateness_ms``.
+    """
+    findings = []
+    left = Counter(expected)
+    for moment in sorted(fired):
+        due = [s for s in expected if s <= moment <= s + lateness_ms]
+        if not due:
+            before = [s for s in expected if s < moment]
+            word = "late or phantom" if before else "early or phantom"
+            findings.append(f"{word} run at {instant(moment, zone)}")
+        elif left[due[-1]] == 0:
+            findings.append(f"duplicate run of slot {instant(due[-1], zone)} at {instant(moment, zone)}")
+        else:
+            left[due[-1]] -= 1
+    findings += [f"missed slot {instant(s, zone)}" for s, n in sorted(left.items()) if n > 0]
+    return findings
+
+
+def shared_context(turns: Sequence[Turn]) -> list[str]:
+    """Turns of one shared session, oldest first: each sees every answered one before it."""
+    findings = []
+    for i, later in enumerate(turns):
+        for earlier in turns[:i]:
+            if earlier.state == "answered" and not later.saw_turn(earlier):
+                findings.append(
+                    f"request {later.seq} does not contain the reply {earlier.nonce} to request {earlier.seq}"
+                )
+    return findings
+
+
+def fresh_context(turns: Iterable[Turn], others: Iterable[Turn]) -> list[str]:
+    """Turns of fresh sessions: none sees a reply to any other turn."""
+    before = list(others)
+    return [
+        f"the request of a fresh run ({later.seq}) contains the reply {earlier.nonce} to request {earlier.seq}"
+        for later in turns
+        for earlier in before
+        if earlier is not later and later.saw_turn(earlier)
+    ]
+
+
+def overlap_findings(runs: Sequence[Run]) -> list[str]:
+    """No two runs of one job at the same time (touching ends are fine)."""
+    findings = []
+    timed = sorted((r for r in runs if r.started_ms is not None), key=lambda r: (r.started_ms or 0, r.id))
+    for first, second in zip(timed, timed[1:], strict=False):
+        end = first.ended_ms
+        if end is None or end > (second.started_ms or 0):
+            findings.append(
+                f"run {second.id} started at {instant(second.started_ms)} while {first.id} was under way"
+            )
+    return findings
+
+
+def cap_findings(
+    before: Sequence[Session], after: Sequence[Session], limit: int, in_use: Iterable[str] = ()
+) -> list[str]:
+    """At most ``limit`` rows remain beside those in use, and they are the most recently active ones.
+
+    ``before`` carries the activity as the driver knows it (``updated_ms``), ``after`` what is listed.
+    """
+    busy = set(in_use)
+    kept = {s.key for s in after}
+    findings = []
+    over = len([s for s in after if s.key not in busy]) - limit
+    if over > 0:
+        findings.append(f"{len(after)} rows, {over} more than maxEntries {limit} allows")
+    known = sorted((s for s in before if s.key not in busy), key=lambda s: s.updated_ms or 0)
+    lost = [s for s in known if s.key not in kept]
+    stayed = [s for s in known if s.key in kept]
+    if lost and stayed and (lost[-1].updated_ms or 0) > (stayed[0].updated_ms or 0):
+        findings.append(
+            f"row {lost[-1].key} (active {instant(lost[-1].updated_ms)}) went, "
+            f"{stayed[0].key} (active {instant(stayed[0].updated_ms)}) stayed"
+        )
+    return findings

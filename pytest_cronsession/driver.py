@@ -1,0 +1,377 @@
+"""What a test holds: a gateway as a plain object, with a clock, a model script and a record of the steps.
+
+Everything is synchronous; instants are epoch milliseconds, durations are keyword arguments. A job is
+followed by its tag (see :mod:`.model`), so what it did is read from the model's requests, not asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from .contract import Hello, Job, Run, Session, Trigger, Write
+from .model import Answer, Script, Turn, tag_text
+from .outcomes import ConformanceFailure, NotApplicable, NotObserved, TargetError, UnsupportedOperation
+from .trace import Trace, instant
+from .worlds import Disk, World, missing_capabilities
+
+WAIT_S = 120.0
+YEARLY = {"kind": "cron", "expr": "0 0 1 1 *", "tz": "UTC"}
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A job this test added: its id, and the tag its messages carry."""
+
+    id: str
+    tag: str
+    write: Write
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run started by hand, after it ended. ``turn`` is the evidence, ``run`` the gateway's claim."""
+
+    turn: Turn | None
+    run: Run | None
+    trigger: Trigger
+
+
+def every(**delta: float) -> dict[str, Any]:
+    """An interval schedule: ``every(minutes=15)``."""
+    return {"kind": "every", "everyMs": _ms(delta)}
+
+
+def cron(expr: str, tz: str = "UTC") -> dict[str, Any]:
+    """A cron schedule, with any default stagger switched off."""
+    return {"kind": "cron", "expr": expr, "tz": tz}
+
+
+def at(instant_ms: int) -> dict[str, Any]:
+    """A one-shot schedule."""
+    return {"kind": "at", "atMs": instant_ms}
+
+
+def _ms(delta: Mapping[str, float]) -> int:
+    return round(timedelta(**delta).total_seconds() * 1000)
+
+
+class Driver:
+    """One test's view of a world. Jobs it added are removed when it is done with a shared world."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        requirement: str = "CS-000-000",
+        on_witness: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self.world = world
+        self.requirement = requirement
+        self.trace = Trace()
+        self.worn = False  # crashed or restarted: not for the next test
+        self._on_witness = on_witness or (lambda requirement, n: None)
+        self._mine: list[str] = []
+
+    # --- what there is -------------------------------------------------------------------------------
+
+    @property
+    def hello(self) -> Hello:
+        return self.world.hello
+
+    @property
+    def model(self) -> Script:
+        return self.world.script
+
+    @property
+    def now(self) -> int:
+        return self.world.now
+
+    def has(self, *capabilities: str) -> bool:
+        return self.hello.capabilities.issuperset(capabilities)
+
+    def require(self, *capabilities: str) -> None:
+        """This case needs more capabilities than its requirement: not applicable without them."""
+        missing_capabilities(self.hello, frozenset(capabilities))
+
+    def require_policy(self, name: str, *answers: str) -> None:
+        """This case is about certain answers to a policy only."""
+        given = self.hello.policy(name)
+        if given not in answers:
+            raise NotApplicable(f"the gateway's policy {name} is {given}")
+
+    def fresh_name(self, stem: str) -> str:
+        """A session name that no other test of this world uses."""
+        return f"{stem}-{self.model.new_tag()}"
+
+    # --- verdicts ------------------------------------------------------------------------------------
+
+    def witness(self, n: int = 1, requirement: str | None = None) -> None:
+        """Count an occurrence of the condition that a requirement speaks about."""
+        self._on_witness(requirement or self.requirement, n)
+
+    def expect(self, holds: bool, message: str, requirement: str | None = None) -> None:
+        """The gateway must satisfy this; otherwise the requirement fails with ``message``."""
+        if not holds:
+            self.fail(message, requirement)
+        self.witness(requirement=requirement)
+
+    def fail(self, message: str, requirement: str | None = None) -> None:
+        """Fail a requirement; the message gets the steps that led here."""
+        raise ConformanceFailure(requirement or self.requirement, f"{message}\n{self.trace.script()}")
+
+    def judge(self, findings: Iterable[str], requirement: str | None = None) -> None:
+        """What a checker says: no finding is a witness, any is a failure."""
+        found = list(findings)
+        self.expect(not found, "; ".join(found[:5]), requirement)
+
+    @staticmethod
+    def not_observed(reason: str) -> None:
+        """The condition could not be brought about."""
+        raise NotObserved(reason)
+
+    # --- jobs ----------------------------------------------------------------------------------------
+
+    def try_add(
+        self,
+        schedule: Mapping[str, Any] | None = None,
+        *,
+        target: str = "isolated",
+        name: str | None = None,
+        key: str | None = None,
+        mode: str | None = None,
+        text: str = "Reply OK only.",
+        payload: str | None = None,
+        agent: str | None = None,
+        caller: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> tuple[Write, Handle | None]:
+        """Add a job, which the gateway may refuse. ``caller`` is the session the request is made from."""
+        tag = self.model.new_tag()
+        kind = payload or ("systemEvent" if target == "main" else "agentTurn")
+        job = {
+            "name": f"job {tag}",
+            "schedule": dict(schedule or YEARLY),
+            "session": wish(target, name=name, key=key, mode=mode),
+            "payload": {"kind": kind, "text": tag_text(text, tag)},
+            **({"agent": agent} if agent else {}),
+            **fields,
+        }
+        params: dict[str, Any] = {"job": job}
+        if caller is not None:
+            params["context"] = {"session": dict(caller)}
+        write = Write.parse(self._call("job/add", params))
+        if write.job is None:
+            return write, None
+        self._mine.append(write.job.id)
+        return write, Handle(write.job.id, tag, write)
+
+    def add(self, schedule: Mapping[str, Any] | None = None, **options: Any) -> Handle:
+        """Add a job that a gateway with the declared capabilities has to accept."""
+        write, handle = self.try_add(schedule, **options)
+        if handle is None:
+            assert write.rejected is not None
+            self.fail(
+                f"the gateway refused a job it should take: {write.rejected.field}: {write.rejected.reason}"
+            )
+        assert handle is not None
+        return handle
+
+    def update(self, job: Handle, **patch: Any) -> Write:
+        """Edit a job; the gateway may refuse."""
+        return Write.parse(self._call("job/update", {"id": job.id, "patch": patch}))
+
+    def edit(self, job: Handle, **patch: Any) -> Write:
+        """An edit that has to be accepted."""
+        write = self.update(job, **patch)
+        if write.rejected is not None:
+            self.fail(f"the gateway refused an edit: {write.rejected.field}: {write.rejected.reason}")
+        return write
+
+    def remove(self, job: Handle) -> bool:
+        removed = bool(self._call("job/remove", {"id": job.id})["removed"])
+        if job.id in self._mine:
+            self._mine.remove(job.id)
+        return removed
+
+    def jobs(self) -> list[Job]:
+        return [Job.parse(j) for j in self._call("job/list")["jobs"]]
+
+    def job(self, job: Handle) -> Job | None:
+        return next((j for j in self.jobs() if j.id == job.id), None)
+
+    def stored(self, job: Handle) -> Job:
+        """The listed job; fails when it is gone."""
+        found = self.job(job)
+        if found is None:
+            self.fail("an accepted job is missing in job/list")
+        assert found is not None
+        return found
+
+    # --- runs ----------------------------------------------------------------------------------------
+
+    def trigger(self, job: Handle, mode: str = "force") -> Trigger:
+        """Start a job by hand, without waiting."""
+        return Trigger.parse(self._call("job/trigger", {"id": job.id, "mode": mode}))
+
+    def run_now(self, job: Handle) -> Done:
+        """Start a job by hand and wait until the run has ended."""
+        before = {r.id for r in self.runs(job)} if self.has("run.list") else set()
+        turns = len(self.turns(job))
+        trigger = self.trigger(job)
+        if not trigger.started:
+            self.fail(f"a forced run was not started: {trigger.reason}")
+        self.settle(lambda: self._ended(job, before, turns))
+        if self.hello.realtime:
+            # An event for the main session may be taken up a moment after its run is reported.
+            self.model.wait_for(lambda: len(self.turns(job)) > turns, timeout=15)
+        new = self.turns(job)[turns:]
+        return Done(new[-1] if new else None, self._claimed(job, before), trigger)
+
+    def evidence(self, job: Handle) -> Turn:
+        """Run a job by hand and return its turn; fails when nothing reached the model."""
+        turn = self.run_now(job).turn
+        if turn is None:
+            self.fail("a run was started and no request with the job's text reached the model")
+        assert turn is not None
+        return turn
+
+    def _ended(self, job: Handle, before: set[str], turns: int) -> bool:
+        if self.has("run.list"):
+            claimed = self._claimed(job, before)
+            return claimed is not None and claimed.finished
+        return len(self.turns(job)) > turns and self.model.open_turns() == 0
+
+    def _claimed(self, job: Handle, before: set[str]) -> Run | None:
+        if not self.has("run.list"):
+            return None
+        new = [r for r in self.runs(job) if r.id not in before]
+        return new[-1] if new else None
+
+    def settle(self, ended: Callable[[], bool]) -> None:
+        """Let what was started come to its end: by the virtual clock, or by waiting in real time."""
+        if not self.hello.realtime:
+            self.world.advance(self.now)
+            return
+        limit = time.monotonic() + WAIT_S
+        while not ended():
+            if time.monotonic() > limit:
+                raise TargetError("run", f"a run did not end within {WAIT_S:g} s of real time")
+            self.model.wait_for(lambda: False, timeout=0.25)
+
+    def turns(self, job: Handle) -> list[Turn]:
+        """The model turns made for this job's text, oldest first."""
+        return self.model.turns(job.tag)
+
+    def runs(self, job: Handle | None = None) -> list[Run]:
+        """The runs the gateway lists, oldest first."""
+        runs = [Run.parse(r) for r in self._call("run/list")["runs"]]
+        mine = [r for r in runs if job is None or r.job_id == job.id]
+        return sorted(mine, key=lambda r: r.started_ms or r.slot_ms or 0)
+
+    def answers(self, job: Handle, *answers: Answer, always: Answer | None = None) -> None:
+        """Script how the model answers the job's next turns, in order."""
+        self.model.plan(job.tag, *answers, always=always)
+
+    # --- sessions and store ----------------------------------------------------------------------------
+
+    def sessions(self) -> list[Session]:
+        return [Session.parse(s) for s in self._call("session/list")["sessions"]]
+
+    def row(self, key: str | None) -> Session | None:
+        return next((s for s in self.sessions() if s.key == key), None)
+
+    def say(self, session: Mapping[str, Any], text: str = "Hello.", agent: str | None = None) -> Turn:
+        """A human turn; returns the turn that reached the model."""
+        tag = self.model.new_tag()
+        params = {
+            "session": dict(session),
+            "text": tag_text(text, tag),
+            **({"agent": agent} if agent else {}),
+        }
+        self._call("session/send", params)
+        self.settle(lambda: bool(self.model.turns(tag)) and self.model.open_turns() == 0)
+        turns = self.model.turns(tag)
+        if not turns:
+            self.fail("a human turn was sent and nothing reached the model")
+        return turns[-1]
+
+    def maintain(self, *, dry_run: bool) -> dict[str, Any]:
+        return self._call("store/maintain", {"dryRun": dry_run})
+
+    def disk(self) -> Disk:
+        return self.world.disk()
+
+    # --- time and faults -------------------------------------------------------------------------------
+
+    def advance(self, **delta: float) -> None:
+        """Let virtual time pass: ``advance(hours=1)``."""
+        self.advance_to(self.now + _ms(delta))
+
+    def advance_to(self, instant_ms: int) -> None:
+        """Let virtual time pass up to and including an instant."""
+        self.trace.note(self.now, f"advance to {instant(instant_ms)}")
+        self.world.advance(instant_ms)
+
+    def stop(self) -> None:
+        self.worn = True
+        self.trace.note(self.now, "stop")
+        self.world.stop()
+
+    def start(self) -> None:
+        self.trace.note(self.now, "start")
+        self.world.start()
+
+    def restart(self) -> None:
+        """Stop in good order and start again on the same folder."""
+        self.stop()
+        self.start()
+
+    def crash(self) -> None:
+        """Kill the gateway and start a new instance on the same folder."""
+        self.go_down()
+        self.world.reopen()
+
+    def go_down(self) -> None:
+        """Kill the gateway; :meth:`come_back` starts a new instance."""
+        self.worn = True
+        self.trace.note(self.now, "crash")
+        self.world.crash()
+
+    def come_back(self, after: Mapping[str, float] | None = None) -> None:
+        """Start a new instance, ``after`` some virtual time: ``come_back({"hours": 1})``."""
+        self.world.pass_time(self.now + _ms(after or {}))
+        self.trace.note(self.now, "start again")
+        self.world.reopen()
+
+    def spawn(self) -> Driver:
+        """A driver of a new world of the same target and config; its user closes ``world``."""
+        world = World(self.world.target, self.world.config, host_zone=self.world.host_zone, prefix="x")
+        return Driver(world, requirement=self.requirement, on_witness=self._on_witness)
+
+    def clean(self) -> None:
+        """Remove the jobs of this test, so that a shared world stays quiet."""
+        for job_id in list(self._mine):
+            self._call("job/remove", {"id": job_id})
+        self._mine.clear()
+
+    def _call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            answer = self.world.call(operation, params)
+        except UnsupportedOperation as error:
+            # Declared, then refused, is a failure of the gateway and not of the run.
+            self.fail(f"{operation} is needed by a declared capability and was refused: {error.message}")
+            raise
+        self.trace.call(self.now, operation, params or {}, answer)
+        return answer
+
+
+def wish(
+    target: str, *, name: str | None = None, key: str | None = None, mode: str | None = None
+) -> dict[str, Any]:
+    """A session wish in neutral words."""
+    given = {"name": name, "key": key, "mode": mode}
+    return {"target": target} | {k: v for k, v in given.items() if v is not None}

@@ -1,0 +1,1 @@
+"""Gateways to try the suite on."""

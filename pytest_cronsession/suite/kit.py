@@ -1,0 +1,108 @@
+"""What several suite files need: examples on a shared world, stepping through slots, finding receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+from ..contract import Session, Write
+from ..driver import Driver, Handle
+from ..outcomes import ConformanceFailure
+from ..trace import instant
+
+# How many examples a property looks at: in virtual time, and on a gateway that runs in real time.
+EXAMPLES = {"core": 12, "full": 40, "thorough": 120}
+REALTIME_EXAMPLES = 2
+
+
+def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, **strategies: Any) -> None:
+    """Run ``check`` on generated arguments; raise the shortest failure.
+
+    The world is shared and its clock only moves forward, so a failing example cannot be run again as it
+    was: nothing is shrunk, and the generator is asked for small examples first.
+    """
+    failures: list[ConformanceFailure] = []
+    count = REALTIME_EXAMPLES if driver.hello.realtime else max(1, round(EXAMPLES["core"] * scale))
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        print_blob=False,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(**strategies)
+    def run(**arguments: Any) -> None:
+        if len(failures) < 3:
+            try:
+                check(**arguments)
+            except ConformanceFailure as failure:
+                failures.append(failure)
+
+    run()
+    if failures:
+        raise min(failures, key=lambda failure: len(failure.message))
+
+
+def accounted_for(write: Write, *fields: str) -> bool:
+    """Whether a write was refused, or says that one of the members has no effect."""
+    return write.rejected is not None or write.reports(*fields)
+
+
+def step_through(
+    driver: Driver, job: Handle, slots: Sequence[int], until_ms: int, *, zone: str | None = None
+) -> None:
+    """Walk to ``until_ms``: just before each slot nothing new ran, at the slot exactly one run started.
+
+    What ran is read from the model's requests; ``latenessMs`` and ``resolutionMs`` are granted.
+    """
+    late, grain = driver.hello.lateness_ms, max(1, driver.hello.resolution_ms)
+    seen = len(driver.turns(job))
+    for slot in slots:
+        if slot - grain > driver.now:
+            driver.advance_to(slot - grain)
+            _count(driver, job, seen, f"before the slot {instant(slot, zone)}", zone)
+        driver.advance_to(max(driver.now, slot + late))
+        seen += 1
+        _count(driver, job, seen, f"at the slot {instant(slot, zone)}", zone)
+    if until_ms > driver.now:
+        driver.advance_to(until_ms)
+        _count(driver, job, seen, f"after the last slot before {instant(until_ms, zone)}", zone)
+
+
+def _count(driver: Driver, job: Handle, expected: int, where: str, zone: str | None) -> None:
+    got = len(driver.turns(job))
+    if got != expected:
+        word = "missing" if got < expected else "extra"
+        driver.fail(
+            f"{abs(got - expected)} {word} run(s) {where}: expected {expected} in all, the model saw {got}"
+        )
+    driver.witness()
+
+
+def sweep_ms(driver: Driver) -> int:
+    """One sweep interval, with what the gateway's clock is granted."""
+    return driver.hello.sweep_interval_ms + driver.hello.lateness_ms + driver.hello.resolution_ms
+
+
+def rows_of(driver: Driver, job: Handle) -> list[Session]:
+    """The listed rows of a job's runs: those whose key its runs report, or that name the job."""
+    keys = {r.session_key for r in driver.runs(job)} if driver.has("run.list") else set()
+    return [s for s in driver.sessions() if s.key in keys or (s.job_id == job.id and not keys)]
+
+
+def receipts(driver: Driver, job: Handle) -> set[str]:
+    """The keys of a job's receipts; without any, nothing can be judged."""
+    found = {s.key for s in rows_of(driver, job)}
+    if not found:
+        driver.not_observed("no receipt of an isolated run was listed")
+    return found
+
+
+def listed(driver: Driver, keys: set[str]) -> set[str]:
+    """Which of these rows session/list still shows."""
+    return keys & {s.key for s in driver.sessions()}

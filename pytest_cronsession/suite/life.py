@@ -1,0 +1,164 @@
+"""The state machine of a gateway's life: jobs, runs, failures, human turns, time, restarts.
+
+Each example has a world of its own, so that a failure shrinks and repeats. Two laws are watched: sessions
+sharing a key stay stable across runs, and the store stays within its configured bounds.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from ..checkers import fresh_context, shared_context
+from ..driver import Driver, Handle, every, wish
+from ..model import ERROR, Turn
+from ..outcomes import ConformanceFailure
+from ..trace import instant
+from .kit import sweep_ms
+
+STABLE, BOUNDED = "CS-SES-008", "CS-MNT-006"
+NAMES = ("alpha", "beta/2", "gamma")
+SIZES = {"core": (10, 18), "full": (30, 30), "thorough": (100, 50)}
+
+
+class Life(RuleBasedStateMachine):
+    """One gateway from its first start to its end; ``law`` is the requirement that is watched."""
+
+    def __init__(self, driver: Driver, law: str) -> None:
+        super().__init__()
+        self.d = driver.spawn()
+        self.law = law
+        self.named: list[tuple[str, Handle]] = []
+        self.loners: list[Handle] = []
+        self.shared: dict[str, list[Turn]] = {name: [] for name in NAMES}
+        self.rows: dict[str, set[tuple[str, str]]] = {name: set() for name in NAMES}
+        self.active: dict[str, int] = {}
+        self.seen_alone = 0
+        self.restarts = 0
+
+    def teardown(self) -> None:
+        self.d.world.close()
+
+    # --- what happens ----------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.named) < 5)
+    @rule(name=st.sampled_from(NAMES))
+    def add_named_job(self, name: str) -> None:
+        self.named.append((name, self.d.add(target="named", name=name)))
+
+    @precondition(lambda self: len(self.loners) < 2)
+    @rule(minutes=st.sampled_from((5, 15, 40)))
+    def add_isolated_job(self, minutes: int) -> None:
+        self.loners.append(self.d.add(every(minutes=minutes), target="isolated"))
+
+    @precondition(lambda self: self.named)
+    @rule(data=st.data(), fails=st.booleans())
+    def run_named_job(self, data: st.DataObject, fails: bool) -> None:
+        name, job = data.draw(st.sampled_from(self.named), label="job")
+        if fails:
+            self.d.answers(job, ERROR)
+        done = self.d.run_now(job)
+        if done.turn is None:
+            self.d.fail("a run was started and nothing reached the model", self.law)
+            return
+        if done.run is not None and done.run.session_key and done.run.session_id:
+            self.rows[name].add((done.run.session_key, done.run.session_id))
+        self._took_turn(name, done.turn)
+
+    @precondition(lambda self: self.loners)
+    @rule(data=st.data())
+    def run_isolated_job(self, data: st.DataObject) -> None:
+        self.d.run_now(data.draw(st.sampled_from(self.loners), label="job"))
+        self._look_at_loners()
+
+    @precondition(lambda self: self.d.has("session.send"))
+    @rule(name=st.sampled_from(NAMES))
+    def person_speaks(self, name: str) -> None:
+        self._took_turn(name, self.d.say(wish("named", name=name)))
+
+    @rule(minutes=st.sampled_from((1, 20, 100, 400)))
+    def time_passes(self, minutes: int) -> None:
+        self.d.advance(minutes=minutes)
+        self._look_at_loners()
+        if self.law == BOUNDED and minutes * 60_000 > sweep_ms(self.d):
+            self._look_at_bounds()
+
+    @precondition(lambda self: self.restarts < 2)
+    @rule()
+    def restart(self) -> None:
+        self.restarts += 1
+        self.d.restart()
+
+    @precondition(lambda self: self.d.has("job.remove") and self.loners)
+    @rule()
+    def remove_isolated_job(self) -> None:
+        self.d.remove(self.loners.pop())
+
+    # --- what must hold ----------------------------------------------------------------------------------
+
+    def _took_turn(self, name: str, turn: Turn) -> None:
+        self.active[name] = self.d.now
+        turns = self.shared[name]
+        turns.append(turn)
+        if self.law != STABLE:
+            return
+        if len(turns) > 1:
+            self.d.judge(shared_context(turns), STABLE)
+        others = [t for other in NAMES if other != name for t in self.shared[other]]
+        self.d.judge(fresh_context([turn], others), STABLE)
+        rows = self.rows[name]
+        self.d.expect(
+            len(rows) < 2, f"the session named {name!r} had the keys and ids {sorted(rows)}", STABLE
+        )
+
+    def _look_at_loners(self) -> None:
+        turns = [t for job in self.loners for t in self.d.turns(job)]
+        new, self.seen_alone = turns[max(0, self.seen_alone - 1) :], len(turns)
+        if self.law == STABLE and new:
+            earlier = [t for t in self.d.model.turns() if t.tag not in {n.tag for n in new}]
+            self.d.judge(fresh_context(new[-20:], earlier[-60:]), STABLE)
+
+    def _look_at_bounds(self) -> None:
+        block = self.d.world.config["maintenance"]
+        # Rows written since the last sweep may stand above the cap until the next one.
+        fresh = {s.key for s in self.d.sessions() if (s.updated_ms or 0) > self.d.now - sweep_ms(self.d)}
+        settled = [s for s in self.d.sessions() if s.key not in fresh]
+        self.d.expect(
+            len(settled) <= block["maxEntries"],
+            f"{len(settled)} rows have stood for more than a sweep interval, maxEntries is {block['maxEntries']}",
+            BOUNDED,
+        )
+        limit = self.d.now - block["pruneAfterMs"] - sweep_ms(self.d)
+        listed = {s.key for s in self.d.sessions()}
+        for name, rows in self.rows.items():
+            since = self.active.get(name, self.d.now)
+            left = {key for key, _ in rows} & listed if since < limit else set()
+            self.d.expect(
+                not left,
+                f"the row of {name!r}, idle since {instant(since)}, is listed at {instant(self.d.now)}",
+                BOUNDED,
+            )
+
+
+def explore(driver: Driver, law: str) -> None:
+    """Live through many lives; raises the shrunk failure, with the steps that broke the law."""
+    count, steps = SIZES["core"]
+    try:
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            lambda: Life(driver, law),
+            settings=settings(
+                max_examples=count,
+                stateful_step_count=steps,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                print_blob=False,
+                report_multiple_bugs=False,
+                phases=(Phase.generate, Phase.shrink),
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    except ConformanceFailure as failure:
+        failure.__notes__ = []  # the steps in the message say it in the gateway's own terms
+        raise

@@ -1,0 +1,25 @@
+"""The two laws of the mission, over whole lives of a gateway."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..driver import Driver
+from ..requirement import requirement
+from .life import BOUNDED, STABLE, explore
+
+MINUTE = 60_000
+
+
+@requirement(STABLE)
+def test_sessions_sharing_a_key_stay_stable(cronsession_driver: Driver) -> None:
+    explore(cronsession_driver, STABLE)
+
+
+@requirement(BOUNDED)
+@pytest.mark.cronsession_config(
+    sessionRetentionMs=60 * MINUTE,
+    maintenance={"mode": "enforce", "pruneAfterMs": 300 * MINUTE, "maxEntries": 6},
+)
+def test_the_store_stays_within_its_bounds(cronsession_driver: Driver) -> None:
+    explore(cronsession_driver, BOUNDED)

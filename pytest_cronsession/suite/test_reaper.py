@@ -1,0 +1,164 @@
+"""Receipts go in their time, whatever became of the job; what is in use stays. Never asks for a sweep."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..driver import Driver, every
+from ..model import ERROR, HANG, hold
+from ..oracle import MINUTE
+from ..requirement import requirement
+from .kit import listed, receipts, rows_of, sweep_ms
+
+HOUR = 60 * MINUTE
+retention = pytest.mark.cronsession_config(sessionRetentionMs=HOUR)
+
+
+def _check_gone(d: Driver, keys: set[str], why: str) -> None:
+    d.advance_to(d.now + HOUR + sweep_ms(d))
+    left = listed(d, keys)
+    d.expect(
+        not left, f"retention and a sweep interval have passed and {why} are still listed: {sorted(left)}"
+    )
+
+
+@requirement("CS-REA-001")
+@retention
+def test_receipts_of_a_live_job_go(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=30))
+    d.advance(minutes=61)
+    keys = receipts(d, job)
+    runs = len(d.turns(job))
+    _check_gone(d, keys, "receipts of a job that goes on running")
+    d.expect(len(d.turns(job)) > runs, "the job stopped running")
+
+
+@requirement("CS-REA-002")
+@retention
+def test_receipts_stay_for_their_time(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add()
+    d.evidence(job)
+    keys = receipts(d, job)
+    slack = d.hello.lateness_ms + d.hello.resolution_ms + 1000
+    d.advance_to(d.now + HOUR - slack)
+    lost = keys - listed(d, keys)
+    d.expect(not lost, f"receipts went before sessionRetentionMs had passed: {sorted(lost)}")
+
+
+@requirement("CS-REA-003")
+@retention
+def test_receipts_of_a_removed_job_go(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add()
+    d.evidence(job)
+    keys = receipts(d, job)
+    d.remove(job)
+    _check_gone(d, keys, "receipts of a removed job")
+
+
+@requirement("CS-REA-004")
+@retention
+def test_receipts_go_without_traffic(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add()
+    d.evidence(job)
+    keys = receipts(d, job)
+    if d.has("job.disable"):
+        d.edit(job, enabled=False)
+    _check_gone(d, keys, "receipts of a job that runs no more")
+
+
+@requirement("CS-REA-005")
+@retention
+@pytest.mark.parametrize("end", ["error", "timeout", "cancel"])
+def test_receipts_of_runs_that_ended_badly_go(cronsession_driver: Driver, end: str) -> None:
+    d = cronsession_driver
+    d.require(*{"timeout": ["run.timeout"], "cancel": ["run.cancel", "run.list"]}.get(end, []))
+    job = d.add(timeoutMs=MINUTE) if end == "timeout" else d.add()
+    d.answers(job, ERROR if end == "error" else HANG)
+    d.trigger(job)
+    d.world.advance(d.now)
+    if end == "cancel":
+        run = next(r for r in d.runs(job) if not r.finished)
+        d.world.call("run/cancel", {"id": run.id})
+    d.advance(minutes=2)
+    d.expect(d.model.open_turns() == 0, f"the run that should end by {end} is still under way")
+    keys = {s.key for s in rows_of(d, job)}
+    _check_gone(d, keys, f"receipts of a run that ended by {end}")
+
+
+@requirement("CS-REA-006")
+@retention
+@pytest.mark.parametrize("target", ["isolated", "named"])
+def test_a_run_under_way_is_never_reaped(cronsession_driver: Driver, target: str) -> None:
+    d = cronsession_driver
+    job = d.add(target=target, name=d.fresh_name("long") if target == "named" else None, timeoutMs=24 * HOUR)
+    d.answers(job, hold(d.now + 4 * HOUR))
+    d.trigger(job)
+    d.world.advance(d.now)
+    d.expect(len(d.turns(job)) == 1, "the run did not reach the model")
+    before = {s.key for s in rows_of(d, job)}
+    d.advance(hours=3, minutes=30)
+    lost = before - listed(d, before)
+    d.expect(not lost, f"rows of a run that is under way were reaped: {sorted(lost)}")
+    d.advance(minutes=31)
+    run = d.runs(job)[-1]
+    d.expect(run.status == "ok", f"the long run was answered and is listed as {run.status} ({run.error})")
+    if run.session_key is not None:
+        d.expect(
+            d.row(run.session_key) is not None,
+            f"the long run ended and its row {run.session_key} is not listed",
+        )
+
+
+@requirement("CS-REA-007")
+@retention
+def test_shared_sessions_are_not_reaped(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(target="named", name=d.fresh_name("kept"))
+    first = d.evidence(job)
+    rows = rows_of(d, job)
+    d.advance_to(d.now + 5 * HOUR + sweep_ms(d))
+    d.expect(
+        not {s.key for s in rows} - listed(d, {s.key for s in rows}), "the row of a named session was reaped"
+    )
+    d.expect(d.evidence(job).saw_turn(first), "a named session lost its context after some hours")
+
+
+@requirement("CS-REA-008")
+@pytest.mark.cronsession_config(sessionRetentionMs=None, maintenance={"mode": "warn"})
+def test_retention_null_keeps_receipts(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add()
+    d.evidence(job)
+    keys = receipts(d, job)
+    d.advance(days=3)
+    lost = keys - listed(d, keys)
+    d.expect(not lost, f"retention is off and receipts went: {sorted(lost)}")
+
+
+@requirement("CS-REA-009")
+@retention
+def test_files_do_not_become_ever_more(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.add(every(minutes=10))
+    counts = []
+    for _ in range(4):
+        d.advance(hours=5)
+        counts.append(d.disk().files)
+    grown = counts[-1] - counts[0]
+    d.expect(grown <= 6, f"90 more runs of one job left {grown} more files below the state folder: {counts}")
+
+
+@requirement("CS-STO-009")
+@retention
+@pytest.mark.cronsession_last
+def test_receipts_from_before_a_restart_go(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add()
+    d.evidence(job)
+    keys = receipts(d, job)
+    d.restart()
+    _check_gone(d, keys, "receipts from before a restart")

@@ -1,0 +1,78 @@
+"""Runs: one entry each, honest outcomes, time-outs, and manual starts that are refused."""
+
+from __future__ import annotations
+
+from ..driver import Driver, every
+from ..model import ERROR, HANG, hold
+from ..oracle import MINUTE
+from ..requirement import requirement
+from ..trace import instant
+
+
+@requirement("CS-RUN-001")
+def test_every_run_is_listed_once_and_honestly(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(target="isolated")
+    good = d.run_now(job).run
+    d.expect(good is not None and good.status == "ok", f"an answered run is listed as {good and good.status}")
+    d.answers(job, ERROR)
+    bad = d.run_now(job).run
+    d.expect(
+        bad is not None and bad.status == "error",
+        f"a run that the model refused is listed as {bad and bad.status}",
+    )
+    runs = d.runs(job)
+    d.expect(len({r.id for r in runs}) == len(runs), "two listed runs have one id")
+    answered = sum(t.state == "answered" for t in d.turns(job))
+    ok = sum(r.status == "ok" for r in runs)
+    d.expect(ok == answered, f"{answered} turn(s) were answered, {ok} run(s) are listed as ok")
+
+
+@requirement("CS-RUN-002")
+def test_a_timed_out_run_ends_and_frees_the_job(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10), timeoutMs=MINUTE)
+    slot = d.stored(job).next_run_ms
+    assert slot is not None
+    d.answers(job, HANG)
+    d.advance_to(slot + MINUTE - 2_000)
+    d.expect(len(d.turns(job)) == 1, "the run did not start at its slot")
+    d.expect(not any(r.finished for r in d.runs(job)), "the run ended before its time-out")
+    d.advance_to(slot + MINUTE + d.hello.lateness_ms + d.hello.resolution_ms)
+    runs = d.runs(job)
+    statuses = [r.status for r in runs]
+    d.expect(
+        statuses in (["timeout"], ["error"]),
+        f"at its time-out ({instant(d.now)}) the run is listed as {statuses}",
+    )
+    d.advance_to(slot + 10 * MINUTE + d.hello.lateness_ms)
+    d.expect(len(d.turns(job)) >= 2, "after a timed-out run the job did not run at its next slot")
+
+
+@requirement("CS-RUN-003")
+def test_a_second_start_during_a_run_is_refused(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(target="isolated")
+    d.answers(job, hold())
+    first = d.trigger(job)
+    d.expect(first.started, f"the first manual start was refused: {first.reason}")
+    if d.hello.realtime:
+        d.model.wait_for(lambda: bool(d.turns(job)), timeout=60)
+    else:
+        d.world.advance(d.now)
+    d.expect(len(d.turns(job)) == 1, "the first run did not reach the model")
+    second = d.trigger(job)
+    d.expect(not second.started, "a second manual start was accepted while the run is under way")
+    d.model.release(job.tag)
+    d.settle(lambda: d.model.open_turns() == 0)
+    d.expect(len(d.turns(job)) == 1, "the refused start reached the model all the same")
+
+
+@requirement("CS-RUN-004")
+def test_a_job_that_is_not_due_is_not_started(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(target="isolated")
+    answer = d.trigger(job, mode="due")
+    d.expect(not answer.started, "a job that is due next January was started by a start limited to due jobs")
+    d.settle(lambda: True)
+    d.expect(not d.turns(job), "the refused start reached the model all the same")

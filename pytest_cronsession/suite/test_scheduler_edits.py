@@ -1,0 +1,118 @@
+"""Validation, edits, disabling, manual runs and clock jumps: what they do to the next run."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..driver import Driver, cron, every
+from ..oracle import DAY, MINUTE, cron_slots
+from ..requirement import requirement
+from ..trace import instant
+from .kit import step_through
+
+_UNREADABLE = {
+    "out-of-range": cron("61 * * * *"),
+    "too-few-fields": cron("* * *"),
+    "words": cron("every day at noon"),
+    "empty": cron(""),
+    "zero-step": cron("*/0 * * * *"),
+    "unknown-zone": cron("0 9 * * *", "Mars/Olympus_Mons"),
+}
+
+
+@requirement("CS-SCH-005")
+@pytest.mark.parametrize("case", list(_UNREADABLE))
+def test_unreadable_schedules_are_rejected(cronsession_driver: Driver, case: str) -> None:
+    d = cronsession_driver
+    before = len(d.jobs())
+    write, _ = d.try_add(_UNREADABLE[case])
+    d.expect(write.rejected is not None, f"the schedule {_UNREADABLE[case]} was accepted")
+    d.expect(len(d.jobs()) == before, "the refused job is listed all the same")
+    if not d.has("job.update"):
+        return
+    job = d.add(cron("0 12 * * *"))
+    upcoming = d.stored(job).next_run_ms
+    edit = d.update(job, schedule=_UNREADABLE[case])
+    d.expect(edit.rejected is not None, f"an edit to the schedule {_UNREADABLE[case]} was accepted")
+    d.expect(d.stored(job).next_run_ms == upcoming, "the refused edit changed the next run")
+
+
+@requirement("CS-SCH-007")
+def test_a_disabled_job_rests_and_makes_up_for_nothing(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10))
+    d.advance(minutes=12)
+    ran = len(d.turns(job))
+    d.expect(ran >= 1, "the job did not run while it was enabled")
+    d.edit(job, enabled=False)
+    d.expect(d.stored(job).next_run_ms is None, "a disabled job has a next run")
+    d.advance(hours=2)
+    d.expect(len(d.turns(job)) == ran, "a disabled job ran by schedule")
+    d.edit(job, enabled=True)
+    upcoming = d.stored(job).next_run_ms
+    d.expect(upcoming is not None and upcoming > d.now, f"enabled again, the next run is {instant(upcoming)}")
+    assert upcoming is not None
+    step_through(d, job, [upcoming], upcoming + MINUTE)
+
+
+@requirement("CS-SCH-008")
+def test_an_edited_schedule_replaces_the_old_one(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10))
+    d.advance(minutes=11)
+    old = d.stored(job).next_run_ms
+    slots = cron_slots("35 */3 * * *", "Asia/Kolkata", d.now, d.now + DAY)[:3]
+    d.edit(job, schedule=cron("35 */3 * * *", "Asia/Kolkata"))
+    upcoming = d.stored(job).next_run_ms
+    d.expect(
+        upcoming == slots[0],
+        f"after the edit the next run is {instant(upcoming)}, by the new schedule {instant(slots[0])} (old: {instant(old)})",
+    )
+    step_through(d, job, slots, slots[-1] + 25 * MINUTE)
+
+
+@requirement("CS-SCH-009")
+@pytest.mark.parametrize("edit", ["name", "same-schedule"])
+def test_an_edit_of_other_things_leaves_the_next_run(cronsession_driver: Driver, edit: str) -> None:
+    d = cronsession_driver
+    schedule = {"kind": "every", "everyMs": 60 * MINUTE, "anchorMs": d.now - 5 * MINUTE}
+    job = d.add(schedule)
+    d.advance(minutes=20)
+    before = d.stored(job).next_run_ms
+    d.edit(job, **({"name": "another name"} if edit == "name" else {"schedule": schedule}))
+    after = d.stored(job).next_run_ms
+    d.expect(after == before, f"the edit moved the next run from {instant(before)} to {instant(after)}")
+
+
+@requirement("CS-SCH-010")
+@pytest.mark.parametrize("kind", ["every", "cron"])
+def test_a_manual_run_leaves_the_next_run(cronsession_driver: Driver, kind: str) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=60) if kind == "every" else cron("0 * * * *"))
+    d.advance(minutes=25)
+    before = d.stored(job).next_run_ms
+    d.evidence(job)
+    after = d.stored(job).next_run_ms
+    d.expect(after == before, f"a manual run moved the next run from {instant(before)} to {instant(after)}")
+    assert after is not None
+    step_through(d, job, [after], after)
+
+
+@requirement("CS-SCH-016")
+def test_a_forward_jump_repeats_and_stops_nothing(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10))
+    d.advance(minutes=11)
+    before = len(d.turns(job))
+    d.trace.note(d.now, "the wall clock jumps forward by 65 minutes")
+    d.world.jump(d.now + 65 * MINUTE)
+    d.advance(minutes=3)
+    late = len(d.turns(job)) - before
+    d.expect(0 <= late <= 7, f"{late} runs right after a jump over 6 slots")
+    upcoming = d.stored(job).next_run_ms
+    d.expect(
+        upcoming is not None and d.now < upcoming <= d.now + 10 * MINUTE,
+        f"after a jump the next run is {instant(upcoming)}",
+    )
+    assert upcoming is not None
+    step_through(d, job, [upcoming, upcoming + 10 * MINUTE], upcoming + 15 * MINUTE)

@@ -1,0 +1,220 @@
+"""Slots: a job runs exactly when its schedule says."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..driver import Driver, at, cron, every
+from ..model import ERROR, hold
+from ..oracle import DAY, MINUTE, cron_slots, interval_slots, transitions
+from ..requirement import requirement
+from ..strategies import cron_expressions, zones
+from ..trace import instant
+from .kit import examples, step_through
+
+
+@requirement("CS-SCH-001")
+def test_cron_slots_match_the_oracle(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+
+    def check(expr: str, tz: str) -> None:
+        _leave_transitions_behind(d, tz)
+        until = d.now + 6 * DAY
+        slots = cron_slots(expr, tz, d.now, until)[:8]
+        job = d.add(cron(expr, tz))
+        step_through(d, job, slots, slots[-1] + MINUTE // 2 if slots else d.now + DAY, zone=tz)
+        d.remove(job)
+
+    examples(d, check, expr=cron_expressions(), tz=zones())
+
+
+@requirement("CS-SCH-001")
+@pytest.mark.parametrize(
+    "expr",
+    ["*/15 * * * *", "0 9 * * MON-FRI", "0 0 1,15 * 3", "30 6 * * 7", "0 */5 * JAN-DEC *", "5-20/5 8 * * *"],
+    ids=["step", "names", "dom-or-dow", "sunday-7", "hour-step", "range-step"],
+)
+def test_cron_dialect(cronsession_driver: Driver, expr: str) -> None:
+    d = cronsession_driver
+    _leave_transitions_behind(d, "America/Denver")
+    slots = cron_slots(expr, "America/Denver", d.now, d.now + 15 * DAY)[:10]
+    job = d.add(cron(expr, "America/Denver"))
+    step_through(d, job, slots, slots[-1] + MINUTE // 2, zone="America/Denver")
+
+
+def _leave_transitions_behind(d: Driver, tz: str) -> None:
+    """Move to where the next days have one offset, so that every policy gives the same slots."""
+    while near := transitions(tz, d.now - 2 * DAY, d.now + 16 * DAY):
+        d.advance_to(near[-1] + 3 * DAY)
+
+
+@requirement("CS-SCH-002")
+@pytest.mark.parametrize("minutes", [1, 7, 90])
+def test_interval_slots_on_the_anchor_grid(cronsession_driver: Driver, minutes: int) -> None:
+    d = cronsession_driver
+    d.require_policy("intervalAnchor", "grid")
+    period = minutes * MINUTE
+    anchor = d.now - 3 * period - 17_000
+    slots = interval_slots(anchor, period, d.now, d.now + 6 * period)
+    job = d.add({"kind": "every", "everyMs": period, "anchorMs": anchor})
+    step_through(d, job, slots, slots[-1] + period // 2)
+
+
+@requirement("CS-SCH-002")
+def test_interval_runs_once_per_period(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=20))
+    d.advance(minutes=20 * 9 + 10)
+    got = len(d.turns(job))
+    # The first slot may lie at the creation, or a period later; each period after it has one run.
+    d.expect(9 <= got <= 10, f"{got} runs in nine and a half periods")
+
+
+@requirement("CS-SCH-003")
+@pytest.mark.parametrize("outcome", ["ok", "error"])
+def test_a_one_shot_runs_once(cronsession_driver: Driver, outcome: str) -> None:
+    d = cronsession_driver
+    slot = d.now + 10 * MINUTE
+    job = d.add(at(slot))
+    if outcome == "error":
+        d.answers(job, always=ERROR)
+    step_through(d, job, [slot], slot)
+    d.advance(hours=12)
+    settled = len(d.turns(job))
+    # A gateway may retry a failed run; its outcome is final some time.
+    d.expect(settled <= (1 if outcome == "ok" else 10), f"a one-shot ran {settled} times in twelve hours")
+    left = d.job(job)
+    d.expect(
+        left is None or left.next_run_ms is None,
+        f"the finished one-shot has a next run at {instant(left.next_run_ms if left else None)}",
+    )
+    d.advance(days=2)
+    d.expect(len(d.turns(job)) == settled, "a finished one-shot started again")
+
+
+@requirement("CS-SCH-004")
+@pytest.mark.parametrize("kind", ["cron", "every"])
+def test_the_listed_next_run_is_the_next_run(cronsession_driver: Driver, kind: str) -> None:
+    d = cronsession_driver
+    job = d.add(cron("*/20 * * * *", "Asia/Kathmandu") if kind == "cron" else every(minutes=25))
+    for _ in range(4):
+        upcoming = d.stored(job).next_run_ms
+        d.expect(
+            upcoming is not None and upcoming > d.now, f"nextRunAtMs {instant(upcoming)} is not in the future"
+        )
+        assert upcoming is not None
+        step_through(d, job, [upcoming], upcoming + d.hello.lateness_ms)
+
+
+@requirement("CS-SCH-006")
+def test_a_one_shot_in_the_past(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    declared = d.hello.policy("pastOneShot")
+    write, job = d.try_add(at(d.now - 10 * MINUTE))
+    if job is None:
+        d.expect(
+            declared == "reject",
+            f"policy pastOneShot is {declared!r}, the write was refused: {write.rejected}",
+        )
+        return
+    d.advance(hours=6)
+    runs = len(d.turns(job))
+    seen = {0: "missed", 1: "run"}.get(runs, f"{runs} runs")
+    d.expect(seen == declared, f"policy pastOneShot is {declared!r}, the accepted job looks like {seen!r}")
+
+
+@requirement("CS-SCH-011")
+def test_a_job_never_overlaps_itself(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10))
+    first = d.stored(job).next_run_ms
+    assert first is not None
+    end = first + 25 * MINUTE
+    d.answers(job, hold(end))
+    d.advance_to(end - MINUTE)
+    d.expect(
+        len(d.turns(job)) == 1, f"{len(d.turns(job))} requests at the model while the first run is under way"
+    )
+    declared = d.hello.policy("overlap")
+    d.advance_to(end + 2 * MINUTE)
+    after = len(d.turns(job))
+    if declared == "queue":
+        d.expect(after >= 2, "policy overlap is 'queue' and nothing ran when the long run had ended")
+    else:
+        d.expect(
+            after == 1, "policy overlap is 'skip' and a slot passed over ran when the long run had ended"
+        )
+    d.advance_to(end + 30 * MINUTE)
+    d.expect(len(d.turns(job)) > after, "after a run longer than its period the job does not run any more")
+
+
+@requirement("CS-SCH-012")
+def test_a_long_run_delays_no_other_job(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    slow, quick = d.add(every(minutes=5)), d.add(every(minutes=7))
+    d.answers(slow, hold(d.now + 60 * MINUTE))
+    d.advance(minutes=50)
+    d.expect(len(d.turns(slow)) == 1, "the long run did not start, or not once")
+    got = len(d.turns(quick))
+    d.expect(got >= 7, f"{got} of 7 slots of another job ran while a long run was under way")
+
+
+_DST = [
+    pytest.param(
+        "30 2 * * *",
+        "America/New_York",
+        id="gap",
+        marks=pytest.mark.cronsession_start("2026-03-06T12:00:00Z"),
+    ),
+    pytest.param(
+        "30 1 * * *",
+        "America/New_York",
+        id="overlap",
+        marks=pytest.mark.cronsession_start("2026-10-30T12:00:00Z"),
+    ),
+    pytest.param(
+        "45 1 * * *",
+        "Australia/Lord_Howe",
+        id="half-hour-overlap",
+        marks=pytest.mark.cronsession_start("2026-04-02T12:00:00Z"),
+    ),
+    pytest.param(
+        "15 2 * * *",
+        "Australia/Lord_Howe",
+        id="half-hour-gap",
+        marks=pytest.mark.cronsession_start("2026-10-01T12:00:00Z"),
+    ),
+    pytest.param(
+        "*/30 * * * *",
+        "Europe/Berlin",
+        id="frequent-overlap",
+        marks=pytest.mark.cronsession_start("2026-10-24T22:00:00Z"),
+    ),
+]
+
+
+@requirement("CS-SCH-013")
+@pytest.mark.parametrize(("expr", "tz"), _DST)
+def test_gaps_and_overlaps_follow_the_policy(cronsession_driver: Driver, expr: str, tz: str) -> None:
+    d = cronsession_driver
+    until = d.now + (6 if expr.startswith("*") else 96) * 60 * MINUTE
+    slots = cron_slots(expr, tz, d.now, until, d.hello.policy("dst"))
+    step_through(d, d.add(cron(expr, tz)), slots, until, zone=tz)
+
+
+@requirement("CS-SCH-014")
+@pytest.mark.cronsession_host("Asia/Kolkata")
+def test_slots_do_not_depend_on_the_host_zone(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    slots = cron_slots("15 6,18 * * *", "America/Santiago", d.now, d.now + 3 * DAY)
+    job = d.add(cron("15 6,18 * * *", "America/Santiago"))
+    step_through(d, job, slots, slots[-1] + MINUTE, zone="America/Santiago")
+
+
+@requirement("CS-SCH-015")
+@pytest.mark.cronsession_host("Asia/Kathmandu")
+def test_the_default_zone_follows_the_policy(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    zone = "Asia/Kathmandu" if d.hello.policy("defaultZone") == "host" else "UTC"
+    slots = cron_slots("10 9 * * *", zone, d.now, d.now + 3 * DAY)
+    step_through(d, d.add({"kind": "cron", "expr": "10 9 * * *"}), slots, slots[-1] + MINUTE, zone=zone)

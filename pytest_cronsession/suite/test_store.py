@@ -1,0 +1,147 @@
+"""Restart and crash: what was acknowledged is there, what ran does not run again, nothing stays stuck."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..checkers import shared_context
+from ..driver import Driver, at, every
+from ..model import hold
+from ..oracle import MINUTE
+from ..requirement import requirement
+from ..trace import instant
+from .kit import rows_of, step_through
+
+pytestmark = pytest.mark.cronsession_last
+
+
+@requirement("CS-STO-001")
+@pytest.mark.parametrize("write", ["add", "edit"])
+def test_an_acknowledged_job_survives_a_crash(cronsession_driver: Driver, write: str) -> None:
+    d = cronsession_driver
+    job = d.add(target="named", name=d.fresh_name("durable"))
+    if write == "edit":
+        d.require("job.update")
+        d.edit(job, name="renamed before the crash")
+    before = d.stored(job)
+    d.crash()
+    after = d.job(job)
+    if after is None:
+        d.fail("an acknowledged job is gone after a crash")
+    assert after is not None
+    for member in ("name", "enabled", "schedule", "session", "payload", "nextRunAtMs"):
+        d.expect(
+            after.raw.get(member) == before.raw.get(member),
+            f"{member} was {before.raw.get(member)} before the crash and is {after.raw.get(member)} after it",
+        )
+
+
+@requirement("CS-STO-002")
+def test_a_removed_job_stays_removed(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add()
+    d.expect(d.remove(job), "the removal of a listed job was not acknowledged")
+    d.crash()
+    d.expect(d.job(job) is None, "a removed job is back after a crash")
+
+
+@requirement("CS-STO-003")
+def test_a_shared_session_survives_a_restart(cronsession_driver: Driver) -> None:
+    _check_survives(cronsession_driver, cronsession_driver.restart)
+
+
+@requirement("CS-STO-004")
+def test_a_shared_session_survives_a_crash(cronsession_driver: Driver) -> None:
+    _check_survives(cronsession_driver, cronsession_driver.crash)
+
+
+def _check_survives(d: Driver, event: object) -> None:
+    job = d.add(target="named", name=d.fresh_name("lasting"))
+    first = d.evidence(job)
+    before = [(s.key, s.id) for s in rows_of(d, job)]
+    assert callable(event)
+    event()
+    d.judge(shared_context([first, d.evidence(job)]))
+    after = [(s.key, s.id) for s in rows_of(d, job)]
+    d.expect(after == before, f"the row of the session was {before} and is now {after}")
+
+
+@requirement("CS-STO-005")
+def test_a_slot_that_ran_does_not_run_again(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10))
+    slot = d.stored(job).next_run_ms
+    assert slot is not None
+    step_through(d, job, [slot], slot + d.hello.lateness_ms)
+    d.crash()
+    step_through(d, job, [], slot + 5 * MINUTE)
+    upcoming = d.stored(job).next_run_ms
+    assert upcoming is not None
+    step_through(d, job, [upcoming], upcoming)
+
+
+@requirement("CS-STO-006")
+def test_a_crash_during_a_run_does_not_block_the_job(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add()
+    d.answers(job, hold())
+    trigger = d.trigger(job)
+    if d.hello.realtime:
+        d.model.wait_for(lambda: bool(d.turns(job)), timeout=60)
+    else:
+        d.world.advance(d.now)
+    d.expect(len(d.turns(job)) == 1, "the run did not reach the model")
+    d.crash()
+    d.model.release_all()
+    if d.has("run.list") and trigger.run_id is not None:
+        claims = [r.status for r in d.runs(job) if r.id == trigger.run_id]
+        d.expect(
+            not {"ok", "running"} & set(claims), f"the run that the crash interrupted is listed as {claims}"
+        )
+    d.evidence(job)
+    d.witness()
+
+
+@requirement("CS-STO-007")
+def test_missed_slots_follow_the_policy(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10))
+    slot = d.stored(job).next_run_ms
+    assert slot is not None
+    step_through(d, job, [slot], slot + d.hello.lateness_ms)
+    d.go_down()
+    d.come_back({"minutes": 35})
+    before = len(d.turns(job))
+    d.advance_to(slot + 39 * MINUTE)
+    late = len(d.turns(job)) - 1
+    declared = d.hello.policy("catchUp")
+    d.expect(
+        late == {"skip": 0, "once": 1, "all": 3}[declared],
+        f"policy catchUp is {declared!r}; three slots were missed and {late} run(s) came late ({before - 1} at once)",
+    )
+    upcoming = d.stored(job).next_run_ms
+    assert upcoming is not None
+    d.expect(
+        d.now < upcoming <= slot + 50 * MINUTE, f"after the downtime the next run is {instant(upcoming)}"
+    )
+    step_through(d, job, [upcoming], upcoming)
+
+
+@requirement("CS-STO-008")
+def test_a_missed_one_shot_follows_the_policy(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(at(d.now + 10 * MINUTE))
+    d.go_down()
+    d.come_back({"minutes": 30})
+    d.advance(hours=6)
+    runs = len(d.turns(job))
+    declared = d.hello.policy("missedOneShot")
+    d.expect(
+        runs == {"run": 1, "skip": 0}[declared],
+        f"policy missedOneShot is {declared!r} and the missed one-shot ran {runs} time(s)",
+    )
+    left = d.job(job)
+    d.expect(
+        left is None or left.next_run_ms is None,
+        f"a one-shot of the past has a next run at {instant(left.next_run_ms if left else None)}",
+    )

@@ -1,0 +1,260 @@
+"""A world: one gateway on one state folder with one model. And the pool that lets tests share worlds.
+
+The world owns everything a test must not leave behind: the instance, the folder, the model server.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import secrets
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .channel import Caller
+from .contract import PROTOCOL, SPEC_REVISION, Hello
+from .model import InProcessModel, Script
+from .model_server import ModelServer
+from .outcomes import NotApplicable, TargetError, TargetUsageError
+from .targets import Target
+
+# A Monday in no zone's DST change, with a year of quiet around the first test's slots.
+START_MS = int(datetime(2026, 3, 2, 8, tzinfo=UTC).timestamp() * 1000)
+_OPEN: weakref.WeakSet[World] = weakref.WeakSet()
+
+
+def _initialize(caller: Caller) -> Hello:
+    params = {
+        "protocol": PROTOCOL,
+        "specRevision": SPEC_REVISION,
+        "suite": f"pytest-cronsession {__version__}",
+    }
+    answer = caller.call("initialize", params)
+    try:
+        return Hello.parse(answer)
+    except ValueError as error:
+        raise TargetError("initialize", str(error)) from error
+
+
+def probe(target: Target) -> Hello:
+    """Open the target, shake hands, close it again. Raises :class:`TargetUsageError` with what went wrong."""
+    try:
+        channel = target.open()
+    except TargetError as error:
+        raise TargetUsageError(f"target {target.spec_text!r} could not be started: {error}") from error
+    try:
+        return _initialize(Caller(channel, target.timeouts))
+    except TargetError as error:
+        raise TargetUsageError(
+            f"target {target.spec_text!r} does not speak the contract: {error}\n"
+            "see specs/protocol.md, section initialize"
+        ) from error
+    finally:
+        channel.close()
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Regular files below the state folder."""
+
+    files: int
+    bytes: int
+
+
+class World:
+    """A started gateway. ``config`` is the contract's; instants are epoch milliseconds."""
+
+    def __init__(
+        self,
+        target: Target,
+        config: Mapping[str, Any] | None = None,
+        *,
+        host_zone: str = "UTC",
+        start_ms: int = START_MS,
+        prefix: str = "w",
+    ) -> None:
+        self.target, self.config, self.host_zone = target, dict(config or {}), host_zone
+        self._now = start_ms
+        self.state_dir = Path(tempfile.mkdtemp(prefix="cronsession-"))
+        self.script = Script(prefix)
+        self.server = ModelServer(self.script)
+        self.caller: Caller | None = None
+        self.running = False
+        self.on_time: Callable[[int], None] = lambda now_ms: None
+        _OPEN.add(self)
+        try:
+            self._connect()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        self.caller = Caller(self.target.open(), self.target.timeouts)
+        self.hello = _initialize(self.caller)
+
+    @property
+    def now(self) -> int:
+        """The gateway's clock; for a realtime gateway, this machine's."""
+        return int(time.time() * 1000) if self.hello.realtime else self._now
+
+    @property
+    def healthy(self) -> bool:
+        return self.running and self.caller is not None and self.caller.dead is None
+
+    def call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One operation, checked both ways; raises :class:`TargetError`."""
+        assert self.caller is not None
+        self.script.now_ms = self.now
+        return self.caller.call(operation, params)
+
+    def start(self) -> None:
+        """``gateway/start`` on this world's folder, at its present instant."""
+        self.call(
+            "gateway/start",
+            {
+                "nowMs": self.now,
+                "stateDir": str(self.state_dir),
+                "modelUrl": self.server.url,
+                "token": secrets.token_hex(16),
+                "hostZone": self.host_zone,
+                "config": self.config,
+                "model": InProcessModel(self.script),
+            },
+        )
+        self.running = True
+
+    def stop(self) -> None:
+        self.running = False
+        self.call("gateway/stop")
+
+    def crash(self) -> None:
+        """Kill the instance; the world is down until :meth:`reopen`."""
+        assert self.caller is not None
+        self.running = False
+        self.caller.channel.kill()
+
+    def reopen(self) -> None:
+        """A new instance on the same folder, after :meth:`crash`."""
+        self._connect()
+        self.start()
+
+    def pass_time(self, to_ms: int) -> None:
+        """Let time pass while the gateway is down."""
+        assert not self.running
+        self._now = max(self._now, to_ms)
+
+    def advance(self, to_ms: int) -> None:
+        """``clock/advance``, stopping at every scripted release on the way."""
+        for instant in [*self.script.releases(self._now, to_ms), to_ms]:
+            self._move("clock/advance", instant)
+            self.script.release_due(instant)
+        # A turn released at the very end still has to be taken in.
+        self._move("clock/advance", to_ms)
+
+    def jump(self, to_ms: int) -> None:
+        self._move("clock/jump", to_ms)
+        self.script.release_due(to_ms)
+        self._move("clock/advance", to_ms)
+
+    def _move(self, operation: str, to_ms: int) -> None:
+        answer = self.call(operation, {"toMs": to_ms})
+        off = abs(answer["nowMs"] - to_ms)
+        if off > max(self.hello.resolution_ms, self.hello.lateness_ms):
+            raise TargetError(operation, f"asked for {to_ms}, the clock says {answer['nowMs']}")
+        self._now = to_ms
+        self.on_time(to_ms)
+
+    def disk(self) -> Disk:
+        """What lies in the state folder now: the measure for bounds, whatever the gateway says."""
+        sizes = []
+        for path in self.state_dir.rglob("*"):
+            try:
+                if path.is_file() and not path.is_symlink():
+                    sizes.append(path.stat().st_size)
+            except OSError:
+                continue
+        return Disk(len(sizes), sum(sizes))
+
+    def close(self) -> None:
+        """End the instance and remove the folder; safe to call twice."""
+        self.running = False
+        self.script.release_all()
+        if self.caller is not None:
+            self.caller.channel.close()
+            self.caller = None
+            self.server.close()
+        elif self in _OPEN:
+            self.server.close()
+        _OPEN.discard(self)
+        shutil.rmtree(self.state_dir, ignore_errors=True)
+
+
+@atexit.register
+def _close_leftovers() -> None:
+    for world in list(_OPEN):
+        world.close()
+
+
+class Pool:
+    """Worlds shared between tests of equal config, one pool per process.
+
+    A test that crashes, restarts or fails leaves its world unfit: the next one gets a new world.
+    """
+
+    def __init__(self, target: Target, *, share: bool = True, hello: Hello | None = None) -> None:
+        self.target, self.share = target, share
+        self._idle: dict[str, World] = {}
+        self._hello = hello
+        self._count = 0
+
+    @property
+    def hello(self) -> Hello:
+        """The declaration, from a first handshake that is kept."""
+        if self._hello is None:
+            self._hello = probe(self.target)
+        return self._hello
+
+    def lease(
+        self, config: Mapping[str, Any], host_zone: str, *, fresh: bool, start_ms: int = START_MS
+    ) -> World:
+        """An idle world of this config, or a new one."""
+        key = self._key(config, host_zone)
+        world = None if fresh else self._idle.pop(key, None)
+        if world is None:
+            # Real gateways cost seconds and hundreds of megabytes: never two idle ones at once.
+            if self.hello.realtime:
+                self.close()
+            self._count += 1
+            prefix = f"w{self._count}"
+            world = World(self.target, config, host_zone=host_zone, start_ms=start_ms, prefix=prefix)
+        return world
+
+    def give_back(self, world: World, *, reusable: bool) -> None:
+        if reusable and self.share and world.healthy:
+            self._idle[self._key(world.config, world.host_zone)] = world
+        else:
+            world.close()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.popitem()[1].close()
+
+    @staticmethod
+    def _key(config: Mapping[str, Any], host_zone: str) -> str:
+        return json.dumps([config, host_zone], sort_keys=True)
+
+
+def missing_capabilities(hello: Hello, needed: frozenset[str]) -> None:
+    """Raise :class:`NotApplicable` naming what the gateway does not declare."""
+    missing = sorted(needed - hello.capabilities)
+    if missing:
+        raise NotApplicable(f"the gateway does not declare {', '.join(missing)}")
