@@ -1,0 +1,205 @@
+"""The gateway's parts, put together on one state folder, and the passing of time over them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from .clock import Clock, ManualClock
+from .instances import Instance
+from .jobdesk import JobDesk
+from .maintenance import Maintenance
+from .model import Model
+from .reaper import Reaper
+from .runner import RANK_TIMEOUT, Runner
+from .scheduler import Scheduler
+from .sessions import SessionDesk
+from .settings import DAY, HOUR, Settings
+from .store import MemoryStore, SqliteStore, Store
+from .transcripts import Transcripts
+
+log = logging.getLogger(__name__)
+
+RANK_SWEEP = 2
+ORPHANS_KEPT_MS = 7 * DAY
+"""How long the run history of a removed job can still be read."""
+FORGET_EVERY_MS = HOUR
+"""How often that is looked at, and everything else even if it does not seem to be due."""
+POLL_MS, SPIN_MS, BACKWARDS_MS = 1000, 5, 1000
+"""In real time: the longest and the shortest wait, and how far back the clock goes unnoticed."""
+
+
+class Engine:
+    """One gateway on one state folder. Nothing happens before :meth:`start`.
+
+    ``store_kind`` is ``sqlite`` or ``memory``. Raises :class:`StoreError` if the store cannot be used.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        clock: Clock,
+        settings: Settings,
+        model: Model,
+        *,
+        store_kind: str = "sqlite",
+    ) -> None:
+        self.clock = clock
+        self.settings = settings
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.store: Store = MemoryStore() if store_kind == "memory" else _sqlite(state_dir, clock)
+        self.instance = Instance(state_dir / "instances")
+        self.transcripts = Transcripts(state_dir / "sessions")
+        self.maintenance = Maintenance(self.store, self.transcripts, settings.limits)
+        self.reaper = Reaper(self.store, self.transcripts, settings.retention_ms)
+        make_room = self.maintenance.make_room
+        self.desk = SessionDesk(self.store, self.transcripts, clock, self.instance, make_room)
+        self.runner = Runner(self.store, clock, settings, self.desk, model, self.instance.id)
+        self.scheduler = Scheduler(self.store, clock, settings, self.runner, self.instance)
+        self.jobs = JobDesk(self.store, clock, settings)
+        self._moving = asyncio.Lock()
+        self._pump: asyncio.Task[None] | None = None
+        self._swept = self._forget_at = clock.now()
+
+    def start(self, *, scheduling: bool = True) -> None:
+        """Clear up after a crash; with ``scheduling`` also go on with what is queued, and sweep by time."""
+        self.instance.bury()
+        self.scheduler.recover(resume=scheduling)
+        if not scheduling:
+            self.scheduler.closing = True
+            return
+        # Counted from the last sweep of whoever ran here before: frequent restarts put off nothing.
+        now, before = self.clock.now(), self.store.meta("swept")
+        self._swept = now if before is None else min(now, int(before))
+        self._sweep_at(max(now, self._swept + self.settings.sweep_interval_ms))
+
+    def _sweep_at(self, when_ms: int) -> None:
+        self.clock.call_at(when_ms, self._timed_sweep, rank=RANK_SWEEP)
+
+    def _timed_sweep(self) -> None:
+        now = self._swept = self.clock.now()
+        self._sweep_at(now + self.settings.sweep_interval_ms)
+        try:
+            totals = self.store.totals()
+            due = self.reaper.is_due(totals, now) or self.maintenance.is_due(totals, now)
+        except Exception:
+            log.exception("the store cannot be looked at")
+            return
+        if due or now >= self._forget_at:
+            self.sweep()
+
+    def sweep(self) -> list[str]:
+        """Reap, maintain and forget now; answer the keys reaped. A failure is logged, the rest goes on."""
+        now = self.clock.now()
+        self._forget_at = now + FORGET_EVERY_MS
+        reaped: list[str] = []
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: reaped.extend(self.reaper.sweep(now)),
+            lambda: self.maintenance.enforce(now),
+            lambda: self.store.forget_orphans(now - ORPHANS_KEPT_MS),
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                log.exception("a part of the sweep failed")
+        return reaped
+
+    def next_instant(self) -> int | None:
+        """When something is due next."""
+        due = [when for when in (self.clock.next_timer(), self.store.next_due()) if when is not None]
+        return min(due, default=None)
+
+    async def advance(self, clock: ManualClock, to_ms: int) -> None:
+        """Fire everything due up to ``to_ms``, instant by instant, settled. Raises :class:`ValueError`."""
+        async with self._moving:
+            if to_ms < clock.now():
+                raise ValueError(f"toMs {to_ms} is before the present instant {clock.now()}; use clock/jump")
+            await self._settle_until(clock, to_ms)
+            clock.set(to_ms)
+
+    async def jump(self, clock: ManualClock, to_ms: int) -> None:
+        """Be at ``to_ms`` at once, then settle: overdue slots are missed ones."""
+        async with self._moving:
+            back = to_ms < clock.now()
+            clock.set(to_ms)
+            if back:
+                self.scheduler.rewind()
+            await self._settle_until(clock, to_ms)
+
+    async def _settle_until(self, clock: ManualClock, to_ms: int) -> None:
+        await self.runner.settle()
+        steps = 0
+        while (instant := self.next_instant()) is not None and instant <= to_ms:
+            if instant > clock.now():
+                clock.set(instant)
+            await self._fire_due()
+            steps += 1
+            if steps % 256 == 0:
+                await asyncio.sleep(0)  # other requests want to be answered too
+
+    async def _fire_due(self) -> None:
+        """Time-outs, then slots, then sweeps: at one instant a job's run ends before the next begins."""
+        if self.clock.fire_due(rank=RANK_TIMEOUT):
+            await self.runner.settle()
+        due = self.store.next_due()
+        if due is not None and due <= self.clock.now():
+            self.scheduler.fire_due()
+            await self.runner.settle()
+        self.clock.fire_due(rank=RANK_SWEEP)
+
+    async def stop(self) -> None:
+        """Stop in good order: what runs is interrupted and says so."""
+        self.scheduler.closing = True
+        await self._stop_pump()
+        await self.runner.stop("interrupted")
+        self.store.put_meta("swept", str(self._swept))
+        if isinstance(self.store, MemoryStore):
+            for row in self.store.sessions():
+                self.transcripts.remove(row.id)
+        self.store.close()
+        self.instance.leave()
+
+    async def abandon(self) -> None:
+        """Drop everything, as a crash would: nothing more is written."""
+        self.store.close()
+        self.instance.close()
+        await self._stop_pump()
+        await self.runner.stop("interrupted")
+
+    def run_in_real_time(self) -> None:
+        """Keep going by the wall clock, until :meth:`stop`."""
+        self._pump = asyncio.get_running_loop().create_task(self._keep_going())
+
+    async def _keep_going(self) -> None:
+        last = self.clock.now()
+        while True:
+            now = self.clock.now()
+            try:
+                if now < last - BACKWARDS_MS:
+                    self.scheduler.rewind()
+                self.clock.fire_due(rank=RANK_TIMEOUT)
+                self.scheduler.fire_due()
+                self.clock.fire_due(rank=RANK_SWEEP)
+                instant = self.next_instant()
+            except Exception:
+                log.exception("a step of the scheduler failed; the next one comes")
+                instant = None
+            last = now
+            # Never long: other processes add jobs, and the wall clock may be set, or have been asleep.
+            wait = POLL_MS if instant is None else min(POLL_MS, max(SPIN_MS, instant - self.clock.now()))
+            await asyncio.sleep(wait / 1000)
+
+    async def _stop_pump(self) -> None:
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+            self._pump = None
+
+
+def _sqlite(state_dir: Path, clock: Clock) -> Store:
+    # Who sets the clock by hand is testing, and may be killed, but does not pull the plug.
+    sync = "OFF" if isinstance(clock, ManualClock) else "FULL"
+    return SqliteStore(state_dir / "gateway.db", sync=sync)

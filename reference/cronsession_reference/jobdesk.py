@@ -1,0 +1,188 @@
+"""Writes to jobs: checked as a whole, then stored; a refused one changes nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import jobs, slots
+from .clock import Clock
+from .errors import Refused
+from .jobs import At, Every, Job, Schedule, Wish
+from .removal import remove_job
+from .resolver import Resolution, bind, resolve
+from .settings import Settings
+from .store import Run, Store
+from .units import show_duration
+
+_REQUIRED = ("name", "schedule", "session", "payload")
+_OPTIONAL = ("agent", "enabled", "timeoutMs", "deleteAfterRun")
+
+
+@dataclass(frozen=True)
+class Written:
+    """An accepted write: the stored job and the (field, reason) of what will have no effect."""
+
+    job: Job
+    unused: tuple[tuple[str, str], ...]
+
+
+class JobDesk:
+    """Adds, changes and removes jobs. All refusals are :class:`Refused`."""
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+
+    def resolve(self, job: Job) -> Resolution:
+        return resolve(job, agents=self._settings.agents, policies=self._settings.policies)
+
+    def add(self, data: object, context: object = None) -> Written:
+        """Store a job of the shape ``spec``. ``context`` is the session wish of the calling session."""
+        now = self._clock.now()
+        spec = jobs.members(data, "", _REQUIRED, _OPTIONAL)
+        caller = None if context is None else jobs.parse_wish(context, "context.session")
+        agent = self._agent(spec.get("agent", self._settings.default_agent))
+        job = Job(
+            id=str(uuid.uuid4()),
+            name=jobs.text(spec["name"], "name"),
+            agent=agent,
+            enabled=jobs.flag(spec.get("enabled", True), "enabled"),
+            schedule=self._schedule(spec["schedule"], None, now),
+            session=self._bind(jobs.parse_wish(spec["session"]), caller, agent),
+            payload=jobs.parse_payload(spec["payload"]),
+            timeout_ms=_timeout(spec.get("timeoutMs")),
+            delete_after_run=jobs.flag(spec.get("deleteAfterRun", False), "deleteAfterRun"),
+            created_ms=now,
+        )
+        return self._store_written(job, None, now)
+
+    def update(self, job_id: str, patch: object, expected: object = None) -> Written:
+        """Change a job: an omitted member keeps its value, None clears it, ``session`` goes as a whole."""
+        now = self._clock.now()
+        with self._store.transaction():
+            old = self._store.job(job_id)
+            if old is None:
+                raise Refused("id", f"there is no job {job_id!r}")
+            if expected is not None and str(expected) != str(old.revision):
+                raise Refused("expectedRevision", f"the job is at revision {old.revision}, not {expected}")
+            changes = jobs.members(patch, "", (), _REQUIRED + _OPTIONAL)
+            if not changes:
+                raise Refused("patch", "changes nothing; name at least one member")
+            new = replace(self._patched(old, changes, now), revision=old.revision + 1)
+            return self._store_written(new, old, now)
+
+    def _patched(self, old: Job, changes: Mapping[str, Any], now: int) -> Job:
+        values: dict[str, Any] = {}
+        if "name" in changes:
+            values["name"] = jobs.text(changes["name"], "name")
+        if "agent" in changes:
+            values["agent"] = self._agent(changes["agent"])
+        if "enabled" in changes:
+            values["enabled"] = jobs.flag(changes["enabled"], "enabled")
+        if "schedule" in changes:
+            values["schedule"] = self._schedule(changes["schedule"], old.schedule, now)
+        if "payload" in changes:
+            values["payload"] = jobs.parse_payload(changes["payload"])
+        if "timeoutMs" in changes:
+            values["timeout_ms"] = _timeout(changes["timeoutMs"])
+        if "deleteAfterRun" in changes:
+            wanted = changes["deleteAfterRun"]
+            values["delete_after_run"] = False if wanted is None else jobs.flag(wanted, "deleteAfterRun")
+        if "session" in changes:
+            wish = jobs.parse_wish(changes["session"])
+            if wish.target == old.session.target == "current" and wish.key in (None, old.session.key):
+                values["session"] = replace(wish, key=old.session.key)
+            else:
+                values["session"] = self._bind(wish, None, values.get("agent", old.agent))
+        return replace(old, **values)
+
+    def _store_written(self, job: Job, old: Job | None, now: int) -> Written:
+        jobs.check_payload(job)
+        unused = self.resolve(job).unused
+        if job.delete_after_run and not isinstance(job.schedule, At):
+            unused += (("deleteAfterRun", "only a one-shot job (schedule kind at) is deleted after its run"),)
+        job, missed = self._with_next_run(job, old, now)
+        with self._store.transaction():
+            self._store.put_job(job)
+            if missed is not None:
+                self._store.add_run(Run(str(uuid.uuid4()), job.id, "schedule", "missed", missed))
+            if old is not None and old.enabled and not job.enabled:
+                self._drop_queued(job.id)
+        return Written(job, unused)
+
+    def _with_next_run(self, job: Job, old: Job | None, now: int) -> tuple[Job, int | None]:
+        """The job with its next run, and the slot that is missed already, if any."""
+        dst = self._settings.policies.dst
+        changed = old is None or job.schedule != old.schedule
+        starts = job.enabled and (old is None or not old.enabled)
+        if changed:
+            slots.check(job.schedule, now, job_id=job.id, dst=dst)
+        if not changed and not starts:
+            return (job if job.enabled else replace(job, next_run_ms=None)), None
+        if isinstance(job.schedule, At) and job.schedule.at_ms < now:
+            return self._past(job, now)
+        if not job.enabled:
+            return replace(job, next_run_ms=None), None
+        if isinstance(job.schedule, At):
+            return replace(job, next_run_ms=job.schedule.at_ms), None
+        upcoming = slots.next_slot(job.schedule, now, job_id=job.id, dst=dst)
+        return replace(job, next_run_ms=upcoming, enabled=upcoming is not None), None
+
+    def _past(self, job: Job, now: int) -> tuple[Job, int | None]:
+        policy = self._settings.policies.past_one_shot
+        assert isinstance(job.schedule, At)
+        if policy == "reject":
+            late = show_duration(now - job.schedule.at_ms)
+            raise Refused("schedule.atMs", f"is {late} in the past; a one-shot needs an instant to come")
+        if policy == "missed":
+            return replace(job, enabled=False, next_run_ms=None), job.schedule.at_ms
+        return replace(job, next_run_ms=now if job.enabled else None), None
+
+    def _drop_queued(self, job_id: str) -> None:
+        for run in self._store.open_runs(job_id):
+            if run.status == "queued":
+                self._store.put_run(replace(run, status="skipped", error="the job was disabled"))
+
+    def _agent(self, agent: object) -> str:
+        if agent not in self._settings.agents:
+            known = ", ".join(self._settings.agents)
+            raise Refused("agent", f"there is no agent {jobs.shorten(agent)}; known: {known}")
+        return str(agent)
+
+    def _bind(self, wish: Wish, context: Wish | None, agent: str) -> Wish:
+        return bind(
+            wish, context, agent=agent, agents=self._settings.agents, policies=self._settings.policies
+        )
+
+    def _schedule(self, data: object, old: Schedule | None, now: int) -> Schedule:
+        found = jobs.parse_schedule(data, now_ms=now, zone=self._settings.default_zone)
+        same = isinstance(old, Every) and isinstance(found, Every) and old.every_ms == found.every_ms
+        if same and old is not None and isinstance(data, Mapping) and "anchorMs" not in data:
+            return old  # the same interval again is no change of phase
+        return found
+
+    def remove(self, job_id: str) -> bool:
+        """Delete a job; False if there is none. A run under way ends, and does not bring it back."""
+        with self._store.transaction():
+            return remove_job(self._store, job_id, self._clock.now(), self._settings.agents)
+
+    def describe(self, job: Job) -> dict[str, Any]:
+        """The job in the contract's shape, with the session its next run would use."""
+        data = jobs.job_dict(job)
+        try:
+            found = self.resolve(job)
+        except Refused as err:
+            # Possible if the agents or the policies were changed since the job was written.
+            return {**data, "problem": str(err)}
+        resolved: dict[str, Any] = {"fresh": found.fresh, "reason": found.reason}
+        if found.key is not None:
+            resolved["sessionKey"] = found.key
+        return {**data, "resolved": resolved}
+
+
+def _timeout(value: object) -> int | None:
+    return None if value is None else jobs.integer(value, "timeoutMs", 1)

@@ -1,0 +1,112 @@
+"""What a gateway is told once, at its start: policies, agents, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+MAX_INSTANT = 8_640_000_000_000_000
+
+_ANSWERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "sessionKey": ("session_key", ("honour", "reject", "report")),
+    "keyCase": ("key_case", ("fold", "preserve")),
+    "currentFallback": ("current_fallback", ("isolated", "reject")),
+    "catchUp": ("catch_up", ("once", "skip", "all")),
+    "missedOneShot": ("missed_one_shot", ("run", "skip")),
+    "pastOneShot": ("past_one_shot", ("reject", "run", "missed")),
+    "intervalAnchor": ("interval_anchor", ("grid", "start", "end")),
+    "overlap": ("overlap", ("skip", "queue")),
+    "dst": ("dst", ("vixie", "ocps", "shift", "both")),
+    "defaultZone": ("default_zone", ("host", "utc")),
+}
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The answers to the questions that have several right answers; the defaults come first in the table."""
+
+    session_key: str = "honour"
+    key_case: str = "fold"
+    current_fallback: str = "isolated"
+    catch_up: str = "once"
+    missed_one_shot: str = "run"
+    past_one_shot: str = "reject"
+    interval_anchor: str = "grid"
+    overlap: str = "skip"
+    dst: str = "vixie"
+    default_zone: str = "host"
+
+    @staticmethod
+    def of(answers: Mapping[str, str]) -> Policies:
+        """Read published names such as ``sessionKey``; raise :class:`ValueError` on an unknown one."""
+        values: dict[str, str] = {}
+        for name, answer in answers.items():
+            if name not in _ANSWERS:
+                raise ValueError(f"unknown policy {name!r}; known: {', '.join(_ANSWERS)}")
+            attribute, known = _ANSWERS[name]
+            if answer not in known:
+                raise ValueError(f"policy {name} cannot be {answer!r}; accepted: {', '.join(known)}")
+            values[attribute] = answer
+        return Policies(**values)
+
+    def to_dict(self) -> dict[str, str]:
+        return {name: getattr(self, attribute) for name, (attribute, _) in _ANSWERS.items()}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The maintenance block. Each limit works on its own; in mode ``warn`` nothing is ever removed."""
+
+    mode: str = "enforce"
+    prune_after_ms: int = 30 * DAY
+    max_entries: int = 500
+    max_disk_bytes: int = 500 * 1024 * 1024
+
+    @staticmethod
+    def of(block: Mapping[str, Any] | None) -> Limits:
+        """Read the block of the contract; what it leaves out keeps the default."""
+        block = block or {}
+        names = {"mode": "mode", "pruneAfterMs": "prune_after_ms", "maxEntries": "max_entries"}
+        names["maxDiskBytes"] = "max_disk_bytes"
+        return Limits(**{names[name]: value for name, value in block.items()})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the parts of a gateway share. Durations are milliseconds."""
+
+    agents: tuple[str, ...] = ("main",)
+    host_zone: str = "UTC"
+    retention_ms: int | None = DAY
+    limits: Limits = field(default_factory=Limits)
+    policies: Policies = field(default_factory=Policies)
+    sweep_interval_ms: int = MINUTE
+    run_history: int = 1000
+    default_timeout_ms: int = HOUR
+    lateness_ms: int = 0
+
+    @property
+    def default_agent(self) -> str:
+        return self.agents[0]
+
+    @property
+    def default_zone(self) -> str:
+        return self.host_zone if self.policies.default_zone == "host" else "UTC"
+
+
+def with_config(base: Settings, config: Mapping[str, Any], host_zone: str) -> Settings:
+    """The settings for one start: what ``config`` (schemas/config.schema.json) leaves out stays."""
+    values = {f.name: getattr(base, f.name) for f in fields(base)}
+    values["host_zone"] = host_zone
+    if "agents" in config:
+        values["agents"] = tuple(config["agents"])
+    if "sessionRetentionMs" in config:
+        values["retention_ms"] = config["sessionRetentionMs"]
+    if "maintenance" in config:
+        values["limits"] = Limits.of(config["maintenance"])
+    return Settings(**values)

@@ -1,0 +1,76 @@
+"""Slots: the instants at which a schedule is due. Pure; nothing here knows what the time is."""
+
+from __future__ import annotations
+
+import hashlib
+
+from . import cron
+from .errors import Refused
+from .jobs import At, Cron, Every, Schedule
+from .settings import MAX_INSTANT
+
+
+def stagger_of(job_id: str, stagger_ms: int) -> int:
+    """The job's own part of a stagger: the same for ever, at least 0, less than ``stagger_ms``."""
+    if stagger_ms <= 0:
+        return 0
+    return int.from_bytes(hashlib.sha256(job_id.encode()).digest()[:8], "big") % stagger_ms
+
+
+def next_slot(schedule: Schedule, after_ms: int, *, job_id: str, dst: str = "vixie") -> int | None:
+    """The first slot strictly after ``after_ms``, or None."""
+    if isinstance(schedule, At):
+        return schedule.at_ms if schedule.at_ms > after_ms else None
+    if isinstance(schedule, Every):
+        return _bounded(_next_on_grid(schedule, after_ms))
+    offset = stagger_of(job_id, schedule.stagger_ms)
+    found = cron.parse(schedule.expr, schedule.tz, dst).next(after_ms - offset)
+    return None if found is None else _bounded(found + offset)
+
+
+def previous_slot(schedule: Schedule, before_ms: int, *, job_id: str, dst: str = "vixie") -> int | None:
+    """The last slot strictly before ``before_ms``, or None."""
+    if isinstance(schedule, At):
+        return schedule.at_ms if schedule.at_ms < before_ms else None
+    if isinstance(schedule, Every):
+        steps = (before_ms - 1 - schedule.anchor_ms) // schedule.every_ms
+        return schedule.anchor_ms + steps * schedule.every_ms if steps >= 0 else None
+    offset = stagger_of(job_id, schedule.stagger_ms)
+    found = cron.parse(schedule.expr, schedule.tz, dst).previous(before_ms - offset)
+    return None if found is None else found + offset
+
+
+def _next_on_grid(schedule: Every, after_ms: int) -> int:
+    if after_ms < schedule.anchor_ms:
+        return schedule.anchor_ms
+    steps = (after_ms - schedule.anchor_ms) // schedule.every_ms + 1
+    return schedule.anchor_ms + steps * schedule.every_ms
+
+
+def _bounded(instant: int) -> int | None:
+    return instant if instant <= MAX_INSTANT else None
+
+
+def slots_before(
+    schedule: Schedule, first_ms: int, before_ms: int, limit: int, *, job_id: str, dst: str
+) -> list[int]:
+    """The last ``limit`` slots from ``first_ms`` on and strictly before ``before_ms``, in order."""
+    found: list[int] = []
+    slot = previous_slot(schedule, before_ms, job_id=job_id, dst=dst)
+    while slot is not None and slot >= first_ms and len(found) < limit:
+        found.append(slot)
+        slot = previous_slot(schedule, slot, job_id=job_id, dst=dst)
+    return found[::-1]
+
+
+def check(schedule: Schedule, now_ms: int, *, job_id: str, dst: str) -> None:
+    """Refuse a recurring schedule that cannot be read or has no slot to come."""
+    if isinstance(schedule, At):
+        return
+    try:
+        found = next_slot(schedule, now_ms, job_id=job_id, dst=dst)
+    except cron.CronError as err:
+        raise Refused("schedule.tz" if err.field == "tz" else "schedule.expr", str(err)) from None
+    if found is None:
+        field = "schedule.expr" if isinstance(schedule, Cron) else "schedule.everyMs"
+        raise Refused(field, "has no slot to come: such a job would never run")

@@ -1,0 +1,146 @@
+"""What every store offers. ``tests/reference/test_store.py`` is the same for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..jobs import Job
+
+OPEN = ("running", "queued")
+"""States of a run that has no outcome yet. ``queued`` is a claimed slot whose run has still to begin."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a job, or the outcome of a slot that was not executed.
+
+    ``owner`` is the gateway instance that executes it. ``number`` counts the runs of a job.
+    ``orphaned_ms`` is when its job was removed.
+    """
+
+    id: str
+    job_id: str
+    trigger: str
+    status: str
+    slot_ms: int | None = None
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    session_key: str | None = None
+    session_id: str | None = None
+    error: str | None = None
+    owner: str | None = None
+    number: int = 0
+    orphaned_ms: int | None = None
+
+    @property
+    def instant_ms(self) -> int:
+        """When it started, or would have."""
+        instants = (self.started_ms, self.slot_ms, self.ended_ms)
+        return next((instant for instant in instants if instant is not None), 0)
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A session: ``id`` names the transcript, ``updated_ms`` is the last activity, ``bytes`` its size."""
+
+    key: str
+    id: str
+    agent: str
+    job_id: str | None
+    kind: str
+    created_ms: int
+    updated_ms: int
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The size of the session store, known without counting, and the age of its oldest rows.
+
+    ``oldest_ms`` is the last activity of the oldest row that is no main session, ``oldest_receipt_ms`` that
+    of the oldest receipt: whether there is anything to do is known from one look.
+    """
+
+    rows: int
+    bytes: int
+    oldest_ms: int | None = None
+    oldest_receipt_ms: int | None = None
+
+
+class Store(Protocol):
+    """All methods are immediate and see what other processes have committed.
+
+    What is written inside ``with store.transaction():`` is kept as a whole or not at all, and other
+    processes wait. Transactions join if nested. After ``close`` every method raises ``StoreClosed``.
+    """
+
+    durable: bool
+
+    def transaction(self) -> AbstractContextManager[None]: ...
+    def close(self) -> None: ...
+    def meta(self, name: str) -> str | None: ...
+    def put_meta(self, name: str, value: str) -> None: ...
+
+    def job(self, job_id: str) -> Job | None: ...
+
+    def jobs(self) -> list[Job]:
+        """All readable jobs in order of creation."""
+
+    def broken_jobs(self) -> list[str]:
+        """The ids of stored jobs that cannot be read."""
+
+    def put_job(self, job: Job) -> None: ...
+    def delete_job(self, job_id: str) -> bool: ...
+
+    def next_due(self) -> int | None:
+        """The earliest ``next_run_ms`` of all jobs."""
+
+    def due(self, now_ms: int) -> list[str]:
+        """The ids of the jobs due at or before ``now_ms``, earliest first."""
+
+    def silence(self, job_id: str) -> None:
+        """Take a job that cannot be read out of the queue."""
+
+    def add_run(self, run: Run) -> Run | None:
+        """Insert a run and number it; None if its slot has an outcome already."""
+
+    def put_run(self, run: Run) -> None: ...
+    def delete_run(self, run_id: str) -> None: ...
+    def run(self, run_id: str) -> Run | None: ...
+    def runs(self, since_ms: int | None = None) -> list[Run]: ...
+
+    def open_runs(self, job_id: str | None = None) -> list[Run]:
+        """Runs without an outcome, of one job or of all, oldest first."""
+
+    def latest_start(self) -> int | None: ...
+
+    def trim_runs(self, job_id: str, upto_number: int) -> None:
+        """Forget the finished runs of a job up to this number."""
+
+    def orphan_runs(self, job_id: str, now_ms: int) -> None:
+        """Mark the runs of a job that is removed."""
+
+    def forget_orphans(self, before_ms: int) -> None: ...
+
+    def session(self, key: str) -> SessionRow | None: ...
+    def sessions(self, since_ms: int | None = None) -> list[SessionRow]: ...
+    def put_session(self, row: SessionRow) -> None: ...
+    def delete_session(self, key: str) -> bool: ...
+    def references(self, session_id: str) -> int: ...
+    def totals(self) -> Totals: ...
+
+    def receipts(self, before_ms: int) -> Iterator[SessionRow]:
+        """Receipts without a lease whose last activity is before ``before_ms``, oldest first."""
+
+    def evictable(self) -> Iterator[SessionRow]:
+        """Rows without a lease that are no main session, oldest activity first."""
+
+    def lease(self, key: str, owner: str) -> bool:
+        """Mark the session as in use; False if it is in use already."""
+
+    def lease_owner(self, key: str) -> str | None: ...
+    def release(self, key: str, owner: str) -> None: ...
+    def leases(self) -> list[tuple[str, str]]: ...
