@@ -1,0 +1,114 @@
+"""The options, checked once: from pytest's namespace to a frozen :class:`Options`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TIERS = ("core", "full", "thorough")
+# What ``--cronsession-target`` without a value stores; no target can be spelled like it.
+BARE = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for. Paths are absolute."""
+
+    target: str
+    tier: str = "core"
+    report: Path | None = None
+    baseline: Path | None = None
+    cache: Path | None = None
+
+
+def declare(parser: pytest.Parser) -> None:
+    """Add the options; none of them is an ini key, or every run in a repository would be a suite run."""
+    group = parser.getgroup("cronsession", "conformance of agent gateways")
+    group.addoption(
+        "--cronsession-target",
+        nargs="?",
+        const=BARE,
+        default=None,
+        metavar="KIND[@VERSION][:VALUE]",
+        help="Run the conformance suite against this gateway. Without a value: list the kinds of targets.",
+    )
+    group.addoption(
+        "--cronsession-tier",
+        choices=TIERS,
+        default=None,
+        help="How much to run: core (default), full, or thorough.",
+    )
+    group.addoption(
+        "--cronsession-report",
+        default=None,
+        metavar="FILE",
+        help="Write the JSON report to FILE. Makes the run formal: anything not run fails it.",
+    )
+    group.addoption(
+        "--cronsession-baseline",
+        default=None,
+        metavar="FILE",
+        help="JSON file of known failures, which do not fail the run while they last.",
+    )
+    group.addoption(
+        "--cronsession-cache",
+        default=None,
+        metavar="DIR",
+        help="Where gateways that have to be installed are kept (default: the user's cache folder).",
+    )
+
+
+def read(config: pytest.Config) -> Options | None:
+    """The checked options, None without a target; raises :class:`pytest.UsageError`."""
+    given = config.option
+    if given.cronsession_target is None:
+        _refuse_orphans(given)
+        return None
+    here = config.invocation_params.dir
+    return Options(
+        target=given.cronsession_target,
+        tier=given.cronsession_tier or TIERS[0],
+        report=_report_path(here, given.cronsession_report),
+        baseline=_file(here, given.cronsession_baseline),
+        cache=None if given.cronsession_cache is None else here / given.cronsession_cache,
+    )
+
+
+def _refuse_orphans(given: object) -> None:
+    for name in ("tier", "report", "baseline", "cache"):
+        if getattr(given, f"cronsession_{name}") is not None:
+            raise pytest.UsageError(
+                f"--cronsession-{name} has no effect without a target: "
+                "add --cronsession-target=KIND (alone, it lists the kinds)"
+            )
+
+
+def _report_path(here: Path, text: str | None) -> Path | None:
+    if text is None:
+        return None
+    path = here / text
+    if path.is_dir():
+        raise pytest.UsageError(f"--cronsession-report={text}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise pytest.UsageError(
+            f"--cronsession-report={text}: the folder {path.parent} does not exist; create it first"
+        )
+    return path
+
+
+def _file(here: Path, text: str | None) -> Path | None:
+    if text is None:
+        return None
+    path = here / text
+    if not path.is_file():
+        raise pytest.UsageError(f"--cronsession-baseline={text}: no such file: {path}")
+    return path
+
+
+def default_cache() -> Path:
+    """The user's cache folder for this plugin."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("pytest-cronsession")

@@ -1,0 +1,1 @@
+"""What is told about a run: the JSON report and the summary in the terminal."""

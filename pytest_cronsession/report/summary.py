@@ -1,0 +1,152 @@
+"""The summary at the end of a run in the terminal: lines with a colour, made from values. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..catalog import Catalog
+from ..contract import Hello
+from ..verdict import NEVER_OBSERVED, OUTCOMES, Judgement, Row, summary_of
+
+WIDTH = 100
+_SEEN_LINES = 3
+_COLOURS = {
+    "conformant": "green",
+    "conformant-with-known-failures": "yellow",
+    "incomplete": "yellow",
+    "nonconformant": "red",
+    "error": "red",
+}
+_HEADINGS = {"known-fail": "known", "not-applicable": "n/a", "not-run": "not run"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line and how to print it: a colour name of pytest's terminal writer, or nothing."""
+
+    text: str
+    colour: str = ""
+    bold: bool = False
+
+    @property
+    def markup(self) -> dict[str, bool]:
+        return ({self.colour: True} if self.colour else {}) | ({"bold": True} if self.bold else {})
+
+
+def title(hello: Hello, transport: str, tier: str) -> str:
+    """The target in one line: ``reference 0.1.0, python, virtual time, tier core``."""
+    clock = "real time" if hello.realtime else "virtual time"
+    return f"{hello.name} {hello.version}, {transport}, {clock}, tier {tier}"
+
+
+def lines(
+    header: str,
+    catalog: Catalog,
+    judgement: Judgement,
+    rerun: Callable[[str], str],
+    *,
+    selection: bool = False,
+) -> Iterator[Line]:
+    """The whole summary. ``rerun`` gives the command for a requirement.
+
+    Of a ``selection`` there is no verdict.
+    """
+    yield Line(header)
+    if selection:
+        looked = [row for row in judgement.rows if row.cases]
+        yield Line(
+            f"a selection: {len(looked)} of {len(judgement.rows)} requirements looked at, so no verdict"
+        )
+    else:
+        yield from _verdict(judgement)
+    yield Line("")
+    shown = [r for r in judgement.rows if not (selection and _left_out(r))]
+    yield from _table(catalog, shown)
+    for problem in judgement.problems:
+        yield Line("")
+        yield Line(f"error: {problem}", "red")
+    for outcome, colour in (("error", "red"), ("fail", "red"), ("warn", "yellow"), ("fixed", "red")):
+        for row in judgement.of(outcome):
+            yield Line("")
+            yield from _block(row, catalog, colour, rerun)
+    yield from _short(shown)
+
+
+def _left_out(row: Row) -> bool:
+    return row.outcome == "not-run" and not row.reason.startswith(NEVER_OBSERVED)
+
+
+def _verdict(judgement: Judgement) -> Iterator[Line]:
+    yield Line(judgement.verdict, _COLOURS[judgement.verdict], bold=True)
+    width = max((len(p.name) for p in judgement.profiles), default=0)
+    for profile in judgement.profiles:
+        reason = f" ({profile.reason})" if profile.reason else ""
+        yield Line(f"  {profile.name:<{width}}  {profile.verdict}{reason}", _COLOURS[profile.verdict])
+    if not judgement.profiles and judgement.reason:
+        yield Line(f"  {judgement.reason}")
+
+
+def _table(catalog: Catalog, rows: Sequence[Row]) -> Iterator[Line]:
+    table = summary_of(catalog.areas, catalog, rows)
+    if not table:
+        return
+    columns = [o for o in OUTCOMES if any(counts[o] for counts in table.values())]
+    heads = [_HEADINGS.get(column, column) for column in columns]
+    width = max(len(area) for area in (*table, "area"))
+    yield Line("  ".join(["area".ljust(width), *heads]))
+    for area, counts in table.items():
+        cells = [str(counts[c] or ".").rjust(len(h)) for c, h in zip(columns, heads, strict=True)]
+        yield Line("  ".join([area.ljust(width), *cells]))
+
+
+def _block(row: Row, catalog: Catalog, colour: str, rerun: Callable[[str], str]) -> Iterator[Line]:
+    word = "" if row.outcome in ("fail", "warn") else f" ({_WORDS[row.outcome]})"
+    yield Line(f"{row.id} {row.level}{word}", colour, bold=True)
+    yield from (Line(text) for text in _wrap(catalog[row.id].text, "  "))
+    if row.outcome == "fixed":
+        yield Line("  seen: it passes now; remove its entry from the baseline")
+    else:
+        yield from (Line(text) for text in seen(row.message))
+    yield Line(f"  run:  {rerun(row.id)}")
+
+
+_WORDS = {"error": "could not be judged", "fixed": "stale baseline entry"}
+
+
+def seen(message: str) -> list[str]:
+    """The gist of a message: its first lines, up to the steps that led there."""
+    told = []
+    for line in message.splitlines():
+        if line.startswith("steps:"):
+            break
+        told.append(line)
+    cut = told[:_SEEN_LINES] + (["..."] if len(told) > _SEEN_LINES else [])
+    wrapped = [
+        w for number, line in enumerate(cut) for w in _wrap(line, "  seen: " if number == 0 else "        ")
+    ]
+    return wrapped or ["  seen: nothing was said"]
+
+
+def _wrap(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=" " * len(indent),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _short(rows: Sequence[Row]) -> Iterator[Line]:
+    """What takes one line each: failures that were known, and conditions that never occurred."""
+    known = [r for r in rows if r.outcome == "known-fail"]
+    unseen = [r for r in rows if r.outcome == "not-run"]
+    if known or unseen:
+        yield Line("")
+    for row in known:
+        yield Line(f"{row.id} {row.level} known failure: {' '.join(row.reason.split())}", "yellow")
+    for row in unseen:
+        yield Line(f"{row.id} {row.level} not run: {' '.join(row.reason.split())}", "yellow")
