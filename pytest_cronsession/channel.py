@@ -7,12 +7,14 @@ stops reading cannot hang a test.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import wait
 from typing import Any, Protocol
 
 from .contract import OPERATIONS, method_name
@@ -72,6 +74,8 @@ class Caller:
             answer = future.result(timeout=limit)
         except FutureTimeout:
             raise self._fatal(operation, f"no answer within {limit:g} s") from None
+        except CancelledError:
+            raise self._fatal(operation, "the instance was ended before it answered") from None
         except UnsupportedOperation:
             raise
         except TargetError as error:
@@ -109,41 +113,69 @@ class PythonChannel:
 
     def __init__(self, factory: Callable[[], Any], label: str) -> None:
         self._loop = asyncio.new_event_loop()
-        self._closed = False
-        self._thread = threading.Thread(target=self._serve, name=f"cronsession {label}", daemon=True)
+        self._closed = self._stopped = False
+        made: Future[Any] = Future()
+        self._thread = threading.Thread(
+            target=self._serve, args=(factory, made), name=f"cronsession {label}", daemon=True
+        )
         self._thread.start()
+        limit = TIMEOUTS["gateway/start"]
         try:
-            self._gateway = factory()
-        except Exception as error:
+            done, _ = wait([made], timeout=limit)
+            if not done:
+                raise TargetError("factory", f"{label} made no gateway within {limit:g} s")
+            error = made.exception()
+            if error is not None:
+                raise TargetError("factory", f"{label} raised {_described(error)}") from error
+        except BaseException:
             self._end()
-            raise TargetError("factory", f"{label} raised {_described(error)}") from error
+            raise
+        self._gateway = made.result()
 
-    def _serve(self) -> None:
+    def _serve(self, factory: Callable[[], Any], made: Future[Any]) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        try:
+            # Here and not in the caller's thread: what it opens (sqlite3, say) may be bound to one thread.
+            made.set_result(factory())
+        except BaseException as error:
+            made.set_exception(error)
+            return
+        while not self._stopped:
+            # A task of the gateway that calls sys.exit must not take the loop with it.
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
 
     def submit(self, operation: str, params: dict[str, Any]) -> Future[Any]:
+        if self._closed:
+            ended: Future[Any] = Future()
+            ended.set_exception(TargetError(operation, "the instance has ended"))
+            return ended
         return asyncio.run_coroutine_threadsafe(self._call(operation, params), self._loop)
 
     async def _call(self, operation: str, params: dict[str, Any]) -> Any:
-        method = getattr(self._gateway, method_name(operation), None)
-        if method is None:
-            raise UnsupportedOperation(operation, f"the gateway has no method {method_name(operation)}")
         try:
+            method = getattr(self._gateway, method_name(operation), None)
+            if method is None:
+                raise UnsupportedOperation(operation, f"the gateway has no method {method_name(operation)}")
             answer = method(params)
-            return await answer if inspect.isawaitable(answer) else answer
+            answer = await answer if inspect.isawaitable(answer) else answer
+            # A method with nothing to say returns nothing; on the wire that is an empty object.
+            return {} if answer is None else answer
         except TargetError:
             raise
         except NotImplementedError as error:
             raise UnsupportedOperation(operation, str(error) or "not implemented") from error
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
+            if self._closed and isinstance(error, asyncio.CancelledError | GeneratorExit):
+                raise  # it is we who end it
             # A gateway that calls sys.exit must not end the test run with it.
             message = f"the gateway raised {_described(error)}"
             raise TargetError(operation, message, log=_frames(error)) from error
 
     def kill(self) -> None:
-        self._last_call("gateway/abandon")
-        self._end()
+        if not self._closed:
+            self._last_call("gateway/abandon")
+            self._end()
 
     def close(self) -> None:
         if not self._closed:
@@ -152,16 +184,16 @@ class PythonChannel:
 
     def _last_call(self, operation: str) -> None:
         """Let the gateway let go of files and children; what it answers no longer matters."""
-        if not hasattr(self._gateway, method_name(operation)):
-            return
-        try:
+        with contextlib.suppress(TargetError, FutureTimeout, CancelledError):
             self.submit(operation, {}).result(timeout=TIMEOUTS["gateway/stop"])
-        except (TargetError, FutureTimeout):
-            pass
 
     def log_tail(self) -> str:
-        tail = getattr(self._gateway, "log_tail", None)
-        return str(tail()) if callable(tail) else ""
+        try:
+            tail = getattr(self._gateway, "log_tail", None)
+            return str(tail()) if callable(tail) else ""
+        except Exception as error:
+            # It is asked for while an error is told, and must not take that error's place.
+            return f"(its log_tail raised {_described(error)})"
 
     def _end(self) -> None:
         if self._closed:
@@ -178,7 +210,11 @@ class PythonChannel:
         for task in tasks:
             task.cancel()
         rest = asyncio.gather(*tasks, return_exceptions=True)
-        rest.add_done_callback(lambda _: self._loop.stop())
+        rest.add_done_callback(lambda _: self._stop())
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._loop.stop()
 
 
 def _frames(error: BaseException) -> str:

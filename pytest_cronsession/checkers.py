@@ -18,20 +18,20 @@ def slot_findings(
 ) -> list[str]:
     """Compare slots with the instants of the runs: missed, duplicate, early, late, phantom.
 
-    Each fire belongs to the last expected slot at or before it; it is late beyond ``lateness_ms``.
+    Each fire belongs to the earliest slot that may still run then and has not; it is late beyond ``lateness_ms``.
     """
     findings = []
     left = Counter(expected)
     for moment in sorted(fired):
-        due = [s for s in expected if s <= moment <= s + lateness_ms]
+        due = sorted(s for s in expected if s <= moment <= s + lateness_ms)
         if not due:
             before = [s for s in expected if s < moment]
             word = "late or phantom" if before else "early or phantom"
             findings.append(f"{word} run at {instant(moment, zone)}")
-        elif left[due[-1]] == 0:
-            findings.append(f"duplicate run of slot {instant(due[-1], zone)} at {instant(moment, zone)}")
+        elif waiting := [s for s in due if left[s] > 0]:
+            left[min(waiting)] -= 1
         else:
-            left[due[-1]] -= 1
+            findings.append(f"duplicate run of slot {instant(due[-1], zone)} at {instant(moment, zone)}")
     findings += [f"missed slot {instant(s, zone)}" for s, n in sorted(left.items()) if n > 0]
     return findings
 

@@ -73,8 +73,11 @@ class Driver:
         self.requirement = requirement
         self.trace = Trace()
         self.worn = False  # crashed or restarted: not for the next test
+        self.failed = False
+        # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
+        self._since = max(0, world.now - 60_000)
         self._on_witness = on_witness or (lambda requirement, n: None)
-        self._mine: list[str] = []
+        self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
 
     # --- what there is -------------------------------------------------------------------------------
 
@@ -121,6 +124,7 @@ class Driver:
 
     def fail(self, message: str, requirement: str | None = None) -> None:
         """Fail a requirement; the message gets the steps that led here."""
+        self.failed = True
         raise ConformanceFailure(requirement or self.requirement, f"{message}\n{self.trace.script()}")
 
     def judge(self, findings: Iterable[str], requirement: str | None = None) -> None:
@@ -166,7 +170,7 @@ class Driver:
         write = Write.parse(self._call("job/add", params))
         if write.job is None:
             return write, None
-        self._mine.append(write.job.id)
+        self._mine[write.job.id] = schedule is not None
         return write, Handle(write.job.id, tag, write)
 
     def add(self, schedule: Mapping[str, Any] | None = None, **options: Any) -> Handle:
@@ -193,8 +197,7 @@ class Driver:
 
     def remove(self, job: Handle) -> bool:
         removed = bool(self._call("job/remove", {"id": job.id})["removed"])
-        if job.id in self._mine:
-            self._mine.remove(job.id)
+        self._mine.pop(job.id, None)
         return removed
 
     def jobs(self) -> list[Job]:
@@ -267,8 +270,8 @@ class Driver:
         return self.model.turns(job.tag)
 
     def runs(self, job: Handle | None = None) -> list[Run]:
-        """The runs the gateway lists, oldest first."""
-        runs = [Run.parse(r) for r in self._call("run/list")["runs"]]
+        """The runs since this test began that the gateway lists, oldest first."""
+        runs = [Run.parse(r) for r in self._call("run/list", {"sinceMs": self._since})["runs"]]
         mine = [r for r in runs if job is None or r.job_id == job.id]
         return sorted(mine, key=lambda r: r.started_ms or r.slot_ms or 0)
 
@@ -352,11 +355,21 @@ class Driver:
         world = World(self.world.target, self.world.config, host_zone=self.world.host_zone, prefix="x")
         return Driver(world, requirement=self.requirement, on_witness=self._on_witness)
 
-    def clean(self) -> None:
-        """Remove the jobs of this test, so that a shared world stays quiet."""
-        for job_id in list(self._mine):
-            self._call("job/remove", {"id": job_id})
+    def retire(self, job_id: str) -> bool:
+        """Keep a job from running again: remove it, or disable it. False if the gateway can do neither."""
+        if self.has("job.remove"):
+            self.world.call("job/remove", {"id": job_id})
+        elif self.has("job.update", "job.disable"):
+            self.world.call("job/update", {"id": job_id, "patch": {"enabled": False}})
+        else:
+            return False
+        return True
+
+    def clean(self) -> bool:
+        """Retire the jobs of this test. False if one stays that will run again: then the world is not shared."""
+        quiet = [self.retire(job_id) or not recurring for job_id, recurring in self._mine.items()]
         self._mine.clear()
+        return all(quiet)
 
     def _call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         try:

@@ -54,16 +54,26 @@ def _suite_driver(item: pytest.Item) -> Iterator[Driver]:
         start_ms=START_MS if start is None else epoch_ms(start),
         fresh=last or start is not None,
     )
-    begun = world.now
+    begun, quiet = world.now, False
     driver = Driver(world, requirement=ids[0], on_witness=lambda i, n: results.witness(item, i, n))
     try:
         yield driver
-        if not driver.worn and world.healthy:
-            driver.clean()
+        quiet = _reusable(driver) and driver.clean()
     finally:
         if world.healthy and not pool.hello.realtime:
             results.elapsed(item, world.now - begun)
-        pool.give_back(world, reusable=not driver.worn and start is None)
+        pool.give_back(world, reusable=quiet and start is None)
+
+
+def _reusable(driver: Driver) -> bool:
+    """Whether the next test may have this world: nothing crashed, nothing is under way, nothing went wrong.
+
+    A gateway that broke a requirement may be in any state, so the next test gets a new one; but a real one takes
+    seconds to boot and keeps its own house, and is kept.
+    """
+    if driver.worn or not driver.world.healthy or driver.model.open_turns():
+        return False
+    return not driver.failed or driver.hello.realtime
 
 
 def _pool(config: pytest.Config, run: state.State) -> Pool:

@@ -99,14 +99,12 @@ class Script:
         """Answer the next turns of ``tag`` with ``answers`` in order, later ones with ``always`` (default ok)."""
         with self._changed:
             self._plans[tag] = list(answers)
-            if always is not None:
-                self._always[tag] = always
-            elif not answers:
-                self._always.pop(tag, None)
+            self._always[tag] = always or OK
 
     def begin(self, request: Mapping[str, Any]) -> Turn:
         """Record a request and decide its answer."""
-        messages = tuple(request.get("messages") or ())
+        given = request.get("messages")
+        messages = tuple(given) if isinstance(given, list | tuple) else ()
         texts = [(m.get("role"), _text(m.get("content"))) for m in messages if isinstance(m, Mapping)]
         tags = tuple(t for role, text in texts if role == "user" for t in _JOB.findall(text))
         saw = frozenset(n for _, text in texts for n in _TURN.findall(text))
@@ -138,8 +136,9 @@ class Script:
             return [t for t in self._turns if tag is None or t.tag == tag]
 
     def open_turns(self) -> int:
+        """Turns begun and not ended; one whose client has gone has ended, also before its thread noticed."""
         with self._changed:
-            return sum(t.state in ("open", "held") for t in self._turns)
+            return sum(t.state == "open" or (t.state == "held" and t.alive()) for t in self._turns)
 
     def held_turns(self) -> int:
         """Turns kept open on purpose whose client still waits (checked now, so a dropped one never counts)."""
@@ -172,7 +171,9 @@ class Script:
             for turn in due:
                 turn.state = "open"
         for turn in due:
-            turn.released.set_result(None)
+            # False where the waiting call has just been cancelled: setting a result would raise here.
+            if turn.released.set_running_or_notify_cancel():
+                turn.released.set_result(None)
 
     def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait in real time until ``condition`` holds after some turn began or ended."""

@@ -39,6 +39,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # A hanging turn keeps its thread until the client goes; waiting for it here would hang us too.
     block_on_close = False
+    # With the default of 5, a burst of connections costs some of them a second: they would start late.
+    request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is ordinary here (a run timed out, a gateway was killed)."""
@@ -47,6 +49,8 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     script: Script
     protocol_version = "HTTP/1.1"
+    # Headers and body go out one after the other; on a kept connection the body would wait for an ACK.
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet: the record of turns is the log."""
@@ -61,16 +65,35 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(404, {"error": {"message": f"no such path: {path}"}})
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("content-length") or 0)
         try:
-            request = json.loads(self.rfile.read(length) or b"{}")
+            body = self._body()
         except ValueError:
-            self._json(400, {"error": {"message": "the body is not JSON"}})
+            self.close_connection = True  # nobody knows where the next request would begin
+            self._json(400, {"error": {"message": "the length of the body cannot be told"}})
+            return
+        try:
+            request = json.loads(body or b"{}")
+        except ValueError:
+            request = None
+        if not isinstance(request, dict):
+            self._json(400, {"error": {"message": "the body is not a JSON object"}})
             return
         if not self.path.split("?")[0].rstrip("/").endswith("/chat/completions"):
             self._json(404, {"error": {"message": f"no such path: {self.path}"}})
             return
         self._answer(request)
+
+    def _body(self) -> bytes:
+        """The request's body, in one piece or in chunks; raises :class:`ValueError` for a length that is none."""
+        if "chunked" not in self.headers.get("transfer-encoding", "").lower():
+            return self.rfile.read(_length(self.headers.get("content-length") or "0", 10))
+        pieces = []
+        while size := _length(self.rfile.readline(100).decode("latin-1").split(";")[0], 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline(100)
+        while self.rfile.readline(65536).strip():
+            pass  # trailers
+        return b"".join(pieces)
 
     def _answer(self, request: dict[str, Any]) -> None:
         turn = self.script.begin(request)
@@ -88,7 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
                 body = {"error": {"message": str(failure), "type": "scripted", "code": failure.status}}
                 self._json(failure.status, body)
             elif request.get("stream"):
-                self._stream(turn, bool((request.get("stream_options") or {}).get("include_usage")))
+                options = request.get("stream_options")
+                self._stream(turn, isinstance(options, dict) and bool(options.get("include_usage")))
             else:
                 self._json(200, response_of(turn))
         finally:
@@ -122,6 +146,13 @@ class _Handler(BaseHTTPRequestHandler):
             data = f"data: {event}\n\n".encode()
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.write(b"0\r\n\r\n")
+
+
+def _length(text: str, base: int) -> int:
+    length = int(text, base)
+    if length < 0:
+        raise ValueError(text)
+    return length
 
 
 def _events(turn: Turn, usage: bool) -> Iterator[str]:

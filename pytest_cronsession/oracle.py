@@ -40,7 +40,9 @@ def _values(text: str, field: int) -> frozenset[int]:
         else:
             a, _, b = span.partition("-")
             first = _number(a, field)
-            last = _number(b, field) if b else first
+            # Sunday is 0 or 7: only 7 gives FRI-SUN a meaning.
+            sunday = field == 4 and b.upper() == "SUN"
+            last = 7 if sunday else _number(b, field) if b else first
         found.update(range(first, last + 1, int(step or 1)))
     return frozenset(v % 7 for v in found) if field == 4 else frozenset(found)
 
@@ -71,8 +73,9 @@ def _minutes(after_ms: int, until_ms: int) -> Iterator[int]:
 
 
 def _fixed(expr: str) -> bool:
+    """Whether the expression names one wall time a day, however it is spelled."""
     minute, hour = expr.split()[:2]
-    return minute.isdigit() and hour.isdigit()
+    return len(_values_cached(minute, 0)) == len(_values_cached(hour, 1)) == 1
 
 
 def cron_slots(expr: str, tz: str, after_ms: int, until_ms: int, dst: str = "vixie") -> list[int]:

@@ -17,11 +17,16 @@ def instant(ms: int | None, zone: str | None = None) -> str:
     """An instant in UTC, and in local time where a zone is given."""
     if ms is None:
         return "never"
-    utc = datetime.fromtimestamp(ms / 1000, UTC)
+    try:
+        utc = datetime.fromtimestamp(ms / 1000, UTC)
+        local = utc.astimezone(ZoneInfo(zone or "UTC"))
+    except (ValueError, OverflowError, OSError):
+        # Schema-valid, and beyond the calendar: whoever complains about it must be able to name it.
+        return f"{ms} ms since 1970"
     millis = f".{ms % 1000:03d}" if ms % 1000 else ""
     text = f"{utc:%Y-%m-%d %H:%M:%S}{millis}Z"
     if zone and zone != "UTC":
-        text += f" ({utc.astimezone(ZoneInfo(zone)):%a %H:%M} {zone})"
+        text += f" ({local:%a %H:%M} {zone})"
     return text
 
 

@@ -135,7 +135,7 @@ def _import_factory(path: str, text: str) -> Callable[[], Any]:
         sys.path.append(here)
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetUsageError(
             f"target {text!r}: importing {module_name!r} failed: {type(error).__name__}: {error}"
             f"\nrun pytest where {module_name!r} can be imported, or set PYTHONPATH"
@@ -162,6 +162,11 @@ def _command(spec: TargetSpec) -> Target:
     program = shutil.which(command[0]) if command else None
     if program is None:
         name = command[0] if command else ""
+        if name and Path(name).is_file():
+            raise TargetUsageError(
+                f"target {spec.text!r}: {name!r} is not executable; "
+                "name its interpreter first, or make it executable"
+            )
         raise TargetUsageError(
             f"target {spec.text!r}: command not found: {name!r}; give a path, or put it on PATH"
         )
@@ -200,10 +205,15 @@ def _entry_point(spec: TargetSpec, cache: Path) -> Target:
     entry = _registered()[spec.kind]
     try:
         factory = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetUsageError(
             f"target {spec.text!r}: loading {entry.value!r} failed: {type(error).__name__}: {error}"
         ) from error
+    if not callable(factory):
+        kind = type(factory).__name__
+        raise TargetUsageError(
+            f"target {spec.text!r}: {entry.value!r} is a {kind}, not a factory (a callable that makes a gateway)"
+        )
     offered = {"version": spec.version, "value": spec.value, "cache": cache}
     asked = inspect.signature(factory).parameters
     unused = [k for k in ("version", "value") if offered[k] is not None and k not in asked]

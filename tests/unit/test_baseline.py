@@ -1,0 +1,86 @@
+"""The baseline file: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from pytest_cronsession import schemas
+from pytest_cronsession.baseline import BaselineError, Entry, parse
+
+KNOWN = ["CS-RES-001", "CS-RES-002"]
+GOOD = {"id": "CS-RES-001", "reason": "issue 12"}
+
+
+def read(document: Any) -> Any:
+    return parse(document if isinstance(document, bytes) else json.dumps(document).encode(), "b.json", KNOWN)
+
+
+def test_entries_are_keyed_by_requirement() -> None:
+    second = {"id": "CS-RES-002", "reason": "r", "issue": "https://example.org/1"}
+    document = {"schema": 1, "target": "lab 1.2", "entries": [GOOD, second]}
+    found = read(document)
+    assert list(found.entries.values()) == [
+        Entry("CS-RES-001", "issue 12"),
+        Entry("CS-RES-002", "r", "https://example.org/1"),
+    ]
+    assert found.target == "lab 1.2"
+    assert found.sha256 == hashlib.sha256(json.dumps(document).encode()).hexdigest()
+    assert "CS-RES-001" in found
+    assert "CS-RES-003" not in found
+    assert schemas.problem("baseline.schema.json", document) is None
+
+
+def test_an_empty_baseline_is_fine() -> None:
+    assert read({"schema": 1, "entries": []}).entries == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        ([], "no list 'entries'"),
+        ({"schema": 1}, "no list 'entries'"),
+        ({"schema": 1, "entries": {}}, "no list 'entries'"),
+        ({"entries": []}, "schema is None; this version reads 1"),
+        ({"schema": 2, "entries": []}, "schema is 2; this version reads 1"),
+        ({"schema": True, "entries": []}, "schema is True"),
+        ({"schema": 1, "entries": [], "version": 1}, "unknown member 'version'; remove it"),
+        ({"schema": 1, "entries": [], "target": 3}, "'target' is a note"),
+        ({"schema": 1, "entries": ["CS-RES-001"]}, "entry 1: has to be an object"),
+        ({"schema": 1, "entries": [{"reason": "x"}]}, "entry 1: 'id' is missing"),
+        ({"schema": 1, "entries": [{"id": 1, "reason": "x"}]}, "entry 1: 'id' has to be text"),
+        ({"schema": 1, "entries": [{"id": "CS-RES-001"}]}, r"entry 1 \(CS-RES-001\): 'reason' is missing"),
+        ({"schema": 1, "entries": [GOOD | {"reason": " "}]}, "'reason' is missing; say why"),
+        ({"schema": 1, "entries": [GOOD | {"reason": 3}]}, "'reason' has to be text, not 3"),
+        ({"schema": 1, "entries": [GOOD | {"issue": 3}]}, "'issue' has to be text"),
+        ({"schema": 1, "entries": [GOOD | {"note": "x"}]}, "unknown member 'note'"),
+        (
+            {"schema": 1, "entries": [GOOD | {"id": "CS-RES-003"}]},
+            "no such requirement; did you mean CS-RES-00",
+        ),
+        ({"schema": 1, "entries": [GOOD | {"id": "x"}]}, "no such requirement; remove the entry"),
+        ({"schema": 1, "entries": [GOOD, GOOD]}, "entry 2: CS-RES-001 is listed twice; keep one"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_entry_and_fix(document: Any, told: str) -> None:
+    with pytest.raises(BaselineError, match=f"^baseline b.json.*{told}"):
+        read(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"schema": 1},
+        {"schema": 2, "entries": []},
+        {"schema": 1, "entries": [{"id": "CS-RES-001"}]},
+        {"schema": 1, "entries": [GOOD | {"reason": " "}]},
+        {"schema": 1, "entries": [GOOD | {"note": "x"}]},
+    ],
+)
+def test_the_schema_refuses_the_same(document: Any) -> None:
+    assert schemas.problem("baseline.schema.json", document) is not None
