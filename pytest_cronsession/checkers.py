@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from .contract import Run, Session
-from .model import Turn
 from .trace import instant
+
+if TYPE_CHECKING:
+    from .model import Turn
 
 
 def slot_findings(

@@ -7,19 +7,21 @@ followed by its tag (see :mod:`.model`), so what it did is read from the model's
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from .contract import Hello, Job, Run, Session, Trigger, Write
 from .model import Answer, Script, Turn, tag_text
-from .outcomes import ConformanceFailure, NotApplicable, NotObserved, TargetError, UnsupportedOperation
-from .trace import Trace, instant
-from .worlds import Disk, World, missing_capabilities
+from .outcomes import TargetError, UnsupportedOperation
+from .trace import instant
+from .verdicts import Verdicts
+from .wishes import at, cron, delta_ms, every, quiet, wish
+from .worlds import Disk, World
+
+__all__ = ["Done", "Driver", "Handle", "at", "cron", "every", "wish"]
 
 WAIT_S = 120.0
-YEARLY = {"kind": "cron", "expr": "0 0 1 1 *", "tz": "UTC"}
 
 
 @dataclass(frozen=True)
@@ -40,26 +42,7 @@ class Done:
     trigger: Trigger
 
 
-def every(**delta: float) -> dict[str, Any]:
-    """An interval schedule: ``every(minutes=15)``."""
-    return {"kind": "every", "everyMs": _ms(delta)}
-
-
-def cron(expr: str, tz: str = "UTC") -> dict[str, Any]:
-    """A cron schedule, with any default stagger switched off."""
-    return {"kind": "cron", "expr": expr, "tz": tz}
-
-
-def at(instant_ms: int) -> dict[str, Any]:
-    """A one-shot schedule."""
-    return {"kind": "at", "atMs": instant_ms}
-
-
-def _ms(delta: Mapping[str, float]) -> int:
-    return round(timedelta(**delta).total_seconds() * 1000)
-
-
-class Driver:
+class Driver(Verdicts):
     """One test's view of a world. Jobs it added are removed when it is done with a shared world."""
 
     def __init__(
@@ -69,14 +52,11 @@ class Driver:
         requirement: str = "CS-000-000",
         on_witness: Callable[[str, int], None] | None = None,
     ) -> None:
+        super().__init__(world.hello, requirement, on_witness or (lambda requirement, n: None))
         self.world = world
-        self.requirement = requirement
-        self.trace = Trace()
         self.worn = False  # crashed or restarted: not for the next test
-        self.failed = False
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
-        self._on_witness = on_witness or (lambda requirement, n: None)
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
 
     # --- what there is -------------------------------------------------------------------------------
@@ -93,49 +73,9 @@ class Driver:
     def now(self) -> int:
         return self.world.now
 
-    def has(self, *capabilities: str) -> bool:
-        return self.hello.capabilities.issuperset(capabilities)
-
-    def require(self, *capabilities: str) -> None:
-        """This case needs more capabilities than its requirement: not applicable without them."""
-        missing_capabilities(self.hello, frozenset(capabilities))
-
-    def require_policy(self, name: str, *answers: str) -> None:
-        """This case is about certain answers to a policy only."""
-        given = self.hello.policy(name)
-        if given not in answers:
-            raise NotApplicable(f"the gateway's policy {name} is {given}")
-
     def fresh_name(self, stem: str) -> str:
         """A session name that no other test of this world uses."""
         return f"{stem}-{self.model.new_tag()}"
-
-    # --- verdicts ------------------------------------------------------------------------------------
-
-    def witness(self, n: int = 1, requirement: str | None = None) -> None:
-        """Count an occurrence of the condition that a requirement speaks about."""
-        self._on_witness(requirement or self.requirement, n)
-
-    def expect(self, holds: bool, message: str, requirement: str | None = None) -> None:
-        """The gateway must satisfy this; otherwise the requirement fails with ``message``."""
-        if not holds:
-            self.fail(message, requirement)
-        self.witness(requirement=requirement)
-
-    def fail(self, message: str, requirement: str | None = None) -> None:
-        """Fail a requirement; the message gets the steps that led here."""
-        self.failed = True
-        raise ConformanceFailure(requirement or self.requirement, f"{message}\n{self.trace.script()}")
-
-    def judge(self, findings: Iterable[str], requirement: str | None = None) -> None:
-        """What a checker says: no finding is a witness, any is a failure."""
-        found = list(findings)
-        self.expect(not found, "; ".join(found[:5]), requirement)
-
-    @staticmethod
-    def not_observed(reason: str) -> None:
-        """The condition could not be brought about."""
-        raise NotObserved(reason)
 
     # --- jobs ----------------------------------------------------------------------------------------
 
@@ -143,7 +83,7 @@ class Driver:
         self,
         schedule: Mapping[str, Any] | None = None,
         *,
-        target: str = "isolated",
+        target: str | None = None,
         name: str | None = None,
         key: str | None = None,
         mode: str | None = None,
@@ -153,12 +93,19 @@ class Driver:
         caller: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> tuple[Write, Handle | None]:
-        """Add a job, which the gateway may refuse. ``caller`` is the session the request is made from."""
+        """Add a job, which the gateway may refuse. ``caller`` is the session the request is made from.
+
+        Without a schedule the job does not come due by itself; without a target its runs have fresh sessions,
+        where the gateway can do that.
+        """
         tag = self.model.new_tag()
+        if target is None:
+            target = "isolated" if self.has("session.isolated") else "named"
+            name = None if self.has("session.isolated") else self.fresh_name("any")
         kind = payload or ("systemEvent" if target == "main" else "agentTurn")
         job = {
             "name": f"job {tag}",
-            "schedule": dict(schedule or YEARLY),
+            "schedule": dict(schedule or quiet(self.hello.capabilities, self.now)),
             "session": wish(target, name=name, key=key, mode=mode),
             "payload": {"kind": kind, "text": tag_text(text, tag)},
             **({"agent": agent} if agent else {}),
@@ -312,7 +259,7 @@ class Driver:
 
     def advance(self, **delta: float) -> None:
         """Let virtual time pass: ``advance(hours=1)``."""
-        self.advance_to(self.now + _ms(delta))
+        self.advance_to(self.now + delta_ms(delta))
 
     def advance_to(self, instant_ms: int) -> None:
         """Let virtual time pass up to and including an instant."""
@@ -346,7 +293,7 @@ class Driver:
 
     def come_back(self, after: Mapping[str, float] | None = None) -> None:
         """Start a new instance, ``after`` some virtual time: ``come_back({"hours": 1})``."""
-        self.world.pass_time(self.now + _ms(after or {}))
+        self.world.pass_time(self.now + delta_ms(after or {}))
         self.trace.note(self.now, "start again")
         self.world.reopen()
 
@@ -380,11 +327,3 @@ class Driver:
             raise
         self.trace.call(self.now, operation, params or {}, answer)
         return answer
-
-
-def wish(
-    target: str, *, name: str | None = None, key: str | None = None, mode: str | None = None
-) -> dict[str, Any]:
-    """A session wish in neutral words."""
-    given = {"name": name, "key": key, "mode": mode}
-    return {"target": target} | {k: v for k, v in given.items() if v is not None}

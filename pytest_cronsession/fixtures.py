@@ -19,7 +19,7 @@ from .driver import Driver
 from .model import Script
 from .model_server import ModelServer
 from .targets import parse_target, resolve_target
-from .worlds import START_MS, Pool, World, missing_capabilities
+from .worlds import START_MS, Pool, World
 
 _POOL = pytest.StashKey[Pool]()
 # Worlds of their own for each test: slower, and the verdicts must be the same (a test shows it).
@@ -41,8 +41,6 @@ def _suite_driver(item: pytest.Item) -> Iterator[Driver]:
     assert run is not None
     pool = _pool(item.config, run)
     ids = requirement_ids(item)
-    needed = [frozenset(run.catalog[i].capabilities) for i in ids]
-    missing_capabilities(pool.hello, min(needed, key=len))
     start = _argument(item, "cronsession_start")
     last = item.get_closest_marker("cronsession_last") is not None
     config = _argument_map(item, "cronsession_config")

@@ -130,7 +130,7 @@ class Judge:
             transport=state.target.transport,
             tier=state.options.tier,
             suite_version=__version__,
-            reproduce=state.command(baseline=True),
+            reproduce=self._reproduce(),
             environment=self._environment(),
         )
         document = json_report.build(subject, state.catalog, state.hello, judgement, state.baseline, places)
@@ -140,6 +140,12 @@ class Judge:
             self.trouble = str(error)
             return 1
         return 0
+
+    def _reproduce(self) -> str:
+        option, words = self.config.option, list(self.state.selection.names)
+        words += ["-k", option.keyword] if option.keyword else []
+        words += ["-m", option.markexpr] if option.markexpr else []
+        return self.state.command(*words, baseline=True)
 
     def _environment(self) -> dict[str, Any]:
         return {
@@ -151,8 +157,9 @@ class Judge:
             "virtualSeconds": sum(self._virtual_ms.values()) / 1000,
         }
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.config.option.collectonly:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+        broken = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
+        if self.config.option.collectonly or exitstatus in broken:
             return
         terminalreporter.write_sep("=", "cronsession")
         for line in self._lines():
@@ -173,6 +180,6 @@ class Judge:
             self._title(),
             self.state.catalog,
             self.judgement,
-            lambda requirement: self.state.command(requirement=requirement),
+            lambda requirement: self.state.command("-k", requirement),
             selection=self.selection and self.state.options.report is None,
         )

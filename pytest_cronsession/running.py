@@ -173,7 +173,7 @@ class Runner:
             if result.outcome in outcomes:
                 requirement = self.state.catalog[result.requirement]
                 sentence = textwrap.fill(f"{requirement.id} {requirement.level}: {requirement.text}", 100)
-                again = self.state.command(requirement=requirement.id)
+                again = self.state.command("-k", requirement.id)
                 blocks.append(f"{sentence}\n\n{textwrap.indent(result.message, '  ')}\n\nrun again: {again}")
         return "\n\n".join(blocks)
 

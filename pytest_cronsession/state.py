@@ -38,14 +38,14 @@ class State:
         """The known failures; none without a baseline."""
         return self.baseline or Baseline()
 
-    def command(self, *, requirement: str = "", baseline: bool = False) -> str:
-        """The command that repeats this run, or, of one requirement, its tests."""
+    def command(self, *more: str, baseline: bool = False) -> str:
+        """The command that repeats this run, or, with ``more`` arguments, a part of it."""
         words = ["pytest", f"--cronsession-target={self.options.target}"]
         if self.options.tier != catalogs.TIERS[0]:
             words.append(f"--cronsession-tier={self.options.tier}")
         if baseline and self.options.baseline is not None:
             words.append(f"--cronsession-baseline={self.options.baseline.name}")
-        return shlex.join([*words, "-k", requirement] if requirement else words)
+        return shlex.join([*words, *more])
 
 
 STATE = pytest.StashKey[State]()

@@ -11,7 +11,6 @@ import secrets
 import shutil
 import tempfile
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,9 +25,11 @@ from .model_server import ModelServer
 from .outcomes import NotApplicable, TargetError, TargetUsageError
 from .targets import Target
 
-# A Monday in no zone's DST change, with a year of quiet around the first test's slots.
-START_MS = int(datetime(2026, 3, 2, 8, tzinfo=UTC).timestamp() * 1000)
-_OPEN: weakref.WeakSet[World] = weakref.WeakSet()
+# A Monday away from clock changes. Not on a full minute: whether a slot at the very instant of a write counts
+# is a question with several right answers.
+START_MS = int(datetime(2026, 3, 2, 8, 0, 7, tzinfo=UTC).timestamp() * 1000)
+# Not a weak set: a world that nobody holds any more still has a folder, a server and a gateway to end.
+_OPEN: set[World] = set()
 
 
 def _initialize(caller: Caller) -> Hello:
@@ -169,7 +170,10 @@ class World:
         answer = self.call(operation, {"toMs": to_ms})
         off = abs(answer["nowMs"] - to_ms)
         if off > max(self.hello.resolution_ms, self.hello.lateness_ms):
-            raise TargetError(operation, f"asked for {to_ms}, the clock says {answer['nowMs']}")
+            assert self.caller is not None
+            # Nobody knows what time it is there any more.
+            self.caller.dead = TargetError(operation, f"asked for {to_ms}, the clock says {answer['nowMs']}")
+            raise self.caller.dead
         self._now = to_ms
         self.on_time(to_ms)
 
@@ -240,9 +244,13 @@ class Pool:
 
     def give_back(self, world: World, *, reusable: bool) -> None:
         if reusable and self.share and world.healthy:
-            self._idle[self._key(world.config, world.host_zone)] = world
+            key = self._key(world.config, world.host_zone)
+            # An equal one may have come back meanwhile, where this one was asked for fresh.
+            spare, self._idle[key] = self._idle.get(key), world
         else:
-            world.close()
+            spare = world
+        if spare is not None:
+            spare.close()
 
     def close(self) -> None:
         while self._idle:

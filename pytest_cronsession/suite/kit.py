@@ -84,6 +84,11 @@ def _count(driver: Driver, job: Handle, expected: int, where: str, zone: str | N
     driver.witness()
 
 
+def long_timeout(driver: Driver) -> dict[str, Any]:
+    """A time-out beyond any run of the suite, where the gateway lets a job have one."""
+    return {"timeoutMs": 24 * 3_600_000} if driver.has("run.timeout") else {}
+
+
 def sweep_ms(driver: Driver) -> int:
     """One sweep interval, with what the gateway's clock is granted."""
     return driver.hello.sweep_interval_ms + driver.hello.lateness_ms + driver.hello.resolution_ms

@@ -145,8 +145,8 @@ def explore(driver: Driver, law: str) -> None:
     """Live through many lives; raises the shrunk failure, with the steps that broke the law."""
     count, steps = SIZES["core"]
     try:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            lambda: Life(driver, law),
+        run_state_machine_as_test(
+            lambda: Life(driver, law),  # type: ignore[arg-type]  # any factory will do
             settings=settings(
                 max_examples=count,
                 stateful_step_count=steps,

@@ -10,7 +10,7 @@ from ..driver import Driver, wish
 from ..model import hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import listed, sweep_ms
+from .kit import listed, long_timeout, sweep_ms
 
 HOUR = 60 * MINUTE
 
@@ -72,10 +72,9 @@ def test_the_cap_keeps_the_most_recent_rows(cronsession_driver: Driver) -> None:
 @pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 2 * HOUR, "maxEntries": 3})
 def test_maintenance_leaves_a_run_under_way_alone(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    d.require("trigger")
     name = d.fresh_name("busy")
     said = d.say(wish("named", name=name))
-    job = d.add(target="named", name=name, timeoutMs=24 * HOUR)
+    job = d.add(target="named", name=name, **long_timeout(d))
     d.answers(job, hold(d.now + 5 * HOUR))
     d.trigger(job)
     d.world.advance(d.now)

@@ -8,7 +8,7 @@ from ..driver import Driver, every
 from ..model import ERROR, HANG, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import listed, receipts, rows_of, sweep_ms
+from .kit import listed, long_timeout, receipts, rows_of, sweep_ms
 
 HOUR = 60 * MINUTE
 retention = pytest.mark.cronsession_config(sessionRetentionMs=HOUR)
@@ -94,7 +94,10 @@ def test_receipts_of_runs_that_ended_badly_go(cronsession_driver: Driver, end: s
 @pytest.mark.parametrize("target", ["isolated", "named"])
 def test_a_run_under_way_is_never_reaped(cronsession_driver: Driver, target: str) -> None:
     d = cronsession_driver
-    job = d.add(target=target, name=d.fresh_name("long") if target == "named" else None, timeoutMs=24 * HOUR)
+    if target == "named":
+        d.require("session.named")
+    name = d.fresh_name("long") if target == "named" else None
+    job = d.add(target=target, name=name, **long_timeout(d))
     d.answers(job, hold(d.now + 4 * HOUR))
     d.trigger(job)
     d.world.advance(d.now)

@@ -88,6 +88,8 @@ def test_an_edit_of_other_things_leaves_the_next_run(cronsession_driver: Driver,
 @pytest.mark.parametrize("kind", ["every", "cron"])
 def test_a_manual_run_leaves_the_next_run(cronsession_driver: Driver, kind: str) -> None:
     d = cronsession_driver
+    if kind == "cron":
+        d.require("schedule.cron")
     job = d.add(every(minutes=60) if kind == "every" else cron("0 * * * *"))
     d.advance(minutes=25)
     before = d.stored(job).next_run_ms

@@ -10,7 +10,7 @@ from ..oracle import DAY, MINUTE, cron_slots, interval_slots, transitions
 from ..requirement import requirement
 from ..strategies import cron_expressions, zones
 from ..trace import instant
-from .kit import examples, step_through
+from .kit import examples, long_timeout, step_through
 
 
 @requirement("CS-SCH-001")
@@ -45,7 +45,8 @@ def test_cron_dialect(cronsession_driver: Driver, expr: str) -> None:
 def _leave_transitions_behind(d: Driver, tz: str) -> None:
     """Move to where the next days have one offset, so that every policy gives the same slots."""
     while near := transitions(tz, d.now - 2 * DAY, d.now + 16 * DAY):
-        d.advance_to(near[-1] + 3 * DAY)
+        # Some seconds past the minute, so that no write falls on a slot.
+        d.advance_to(near[-1] + 3 * DAY + 7_000)
 
 
 @requirement("CS-SCH-002")
@@ -126,7 +127,7 @@ def test_a_one_shot_in_the_past(cronsession_driver: Driver) -> None:
 @requirement("CS-SCH-011")
 def test_a_job_never_overlaps_itself(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    job = d.add(every(minutes=10))
+    job = d.add(every(minutes=10), **long_timeout(d))
     first = d.stored(job).next_run_ms
     assert first is not None
     end = first + 25 * MINUTE
@@ -151,7 +152,7 @@ def test_a_job_never_overlaps_itself(cronsession_driver: Driver) -> None:
 @requirement("CS-SCH-012")
 def test_a_long_run_delays_no_other_job(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    slow, quick = d.add(every(minutes=5)), d.add(every(minutes=7))
+    slow, quick = d.add(every(minutes=5), **long_timeout(d)), d.add(every(minutes=7))
     d.answers(slow, hold(d.now + 60 * MINUTE))
     d.advance(minutes=50)
     d.expect(len(d.turns(slow)) == 1, "the long run did not start, or not once")
@@ -164,31 +165,31 @@ _DST = [
         "30 2 * * *",
         "America/New_York",
         id="gap",
-        marks=pytest.mark.cronsession_start("2026-03-06T12:00:00Z"),
+        marks=pytest.mark.cronsession_start("2026-03-06T12:00:07Z"),
     ),
     pytest.param(
         "30 1 * * *",
         "America/New_York",
         id="overlap",
-        marks=pytest.mark.cronsession_start("2026-10-30T12:00:00Z"),
+        marks=pytest.mark.cronsession_start("2026-10-30T12:00:07Z"),
     ),
     pytest.param(
         "45 1 * * *",
         "Australia/Lord_Howe",
         id="half-hour-overlap",
-        marks=pytest.mark.cronsession_start("2026-04-02T12:00:00Z"),
+        marks=pytest.mark.cronsession_start("2026-04-02T12:00:07Z"),
     ),
     pytest.param(
         "15 2 * * *",
         "Australia/Lord_Howe",
         id="half-hour-gap",
-        marks=pytest.mark.cronsession_start("2026-10-01T12:00:00Z"),
+        marks=pytest.mark.cronsession_start("2026-10-01T12:00:07Z"),
     ),
     pytest.param(
         "*/30 * * * *",
         "Europe/Berlin",
         id="frequent-overlap",
-        marks=pytest.mark.cronsession_start("2026-10-24T22:00:00Z"),
+        marks=pytest.mark.cronsession_start("2026-10-24T22:00:07Z"),
     ),
 ]
 

@@ -19,8 +19,9 @@ testpaths = tests
 python_files = check_*.py
 python_functions = check_*
 python_classes = Check*
-collect_imported_tests = false
 """
+if pytest.version_tuple >= (8, 4):
+    HOSTILE += "collect_imported_tests = false\n"
 
 
 @pytest.fixture
@@ -103,6 +104,7 @@ def test_an_unknown_suite_test_is_refused(two_files: Lab) -> None:
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*not found: cronsession/test_a.py::test_three"])
     assert ONE not in result.stderr.str()
+    assert "nothing to say" not in result.stdout.str()
 
 
 def test_a_vendors_folder_of_that_name_stays_reachable(two_files: Lab, listed: Listed) -> None:

@@ -175,6 +175,15 @@ def test_the_report_has_the_published_keys_and_fits_its_schema(failing: Lab) -> 
     assert report["baseline"] is None
 
 
+def test_the_report_tells_how_to_get_it_again(failing: Lab) -> None:
+    known = failing.baseline({"id": "CS-RES-002", "reason": "issue 12"})
+    failing.run(REPORT, known, "--cronsession-tier=full", "-k", "CS-RES-001 or two", "cronsession/test_a.py")
+    assert failing.report()["reproduce"] == (
+        "pytest --cronsession-target=python:lab_gateway:Gateway --cronsession-tier=full "
+        "--cronsession-baseline=known.json cronsession/test_a.py -k 'CS-RES-001 or two'"
+    )
+
+
 def _timeless(path: Path) -> str:
     report: dict[str, Any] = json.loads(path.read_text())
     del report["environment"]

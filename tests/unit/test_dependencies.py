@@ -56,8 +56,8 @@ def imports(module: str) -> frozenset[str]:
 
 def _imported(node: ast.AST, package: str) -> Iterator[str]:
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        for child in node.orelse:
-            yield from _imported(child, package)
+        for branch in node.orelse:
+            yield from _imported(branch, package)
         return
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)

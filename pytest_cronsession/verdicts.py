@@ -1,0 +1,60 @@
+"""The judging half of a driver: what a test needs to be applicable, what it counts, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .contract import Hello
+from .outcomes import ConformanceFailure, NotApplicable, NotObserved
+from .trace import Trace
+from .worlds import missing_capabilities
+
+
+class Verdicts:
+    """Speaks for one requirement unless told another. ``failed`` says whether any failed."""
+
+    def __init__(self, hello: Hello, requirement: str, on_witness: Callable[[str, int], None]) -> None:
+        self._declared = hello
+        self.requirement = requirement
+        self.trace = Trace()
+        self.failed = False
+        self._on_witness = on_witness
+
+    def has(self, *capabilities: str) -> bool:
+        """Whether the gateway declares all of these."""
+        return self._declared.capabilities.issuperset(capabilities)
+
+    def require(self, *capabilities: str) -> None:
+        """This case needs more capabilities than its requirement: not applicable without them."""
+        missing_capabilities(self._declared, frozenset(capabilities))
+
+    def require_policy(self, name: str, *answers: str) -> None:
+        """This case is about certain answers to a policy only."""
+        given = self._declared.policy(name)
+        if given not in answers:
+            raise NotApplicable(f"the gateway's policy {name} is {given}")
+
+    def witness(self, n: int = 1, requirement: str | None = None) -> None:
+        """Count an occurrence of the condition that a requirement speaks about."""
+        self._on_witness(requirement or self.requirement, n)
+
+    def expect(self, holds: bool, message: str, requirement: str | None = None) -> None:
+        """The gateway must satisfy this; otherwise the requirement fails with ``message``."""
+        if not holds:
+            self.fail(message, requirement)
+        self.witness(requirement=requirement)
+
+    def fail(self, message: str, requirement: str | None = None) -> None:
+        """Fail a requirement; the message gets the steps that led here."""
+        self.failed = True
+        raise ConformanceFailure(requirement or self.requirement, f"{message}\n{self.trace.script()}")
+
+    def judge(self, findings: Iterable[str], requirement: str | None = None) -> None:
+        """What a checker says: no finding is a witness, any is a failure."""
+        found = list(findings)
+        self.expect(not found, "; ".join(found[:5]), requirement)
+
+    @staticmethod
+    def not_observed(reason: str) -> None:
+        """The condition could not be brought about."""
+        raise NotObserved(reason)
