@@ -12,9 +12,8 @@ import inspect
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
-from concurrent.futures import wait
 from typing import Any, Protocol
 
 from .contract import OPERATIONS, method_name

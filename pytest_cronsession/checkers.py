@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .contract import Run, Session
@@ -66,7 +67,7 @@ def overlap_findings(runs: Sequence[Run]) -> list[str]:
     """No two runs of one job at the same time (touching ends are fine)."""
     findings = []
     timed = sorted((r for r in runs if r.started_ms is not None), key=lambda r: (r.started_ms or 0, r.id))
-    for first, second in zip(timed, timed[1:], strict=False):
+    for first, second in pairwise(timed):
         end = first.ended_ms
         if end is None or end > (second.started_ms or 0):
             findings.append(

@@ -7,7 +7,8 @@ followed by its tag (see :mod:`.model`), so what it did is read from the model's
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,7 +205,8 @@ class Driver(Verdicts):
     def settle(self, ended: Callable[[], bool]) -> None:
         """Let what was started come to its end: by the virtual clock, or by waiting in real time."""
         if not self.hello.realtime:
-            self.world.advance(self.now)
+            with self._needed():
+                self.world.advance(self.now)
             return
         limit = time.monotonic() + WAIT_S
         while not ended():
@@ -264,12 +266,14 @@ class Driver(Verdicts):
     def advance_to(self, instant_ms: int) -> None:
         """Let virtual time pass up to and including an instant."""
         self.trace.note(self.now, f"advance to {instant(instant_ms)}")
-        self.world.advance(instant_ms)
+        with self._needed():
+            self.world.advance(instant_ms)
 
     def stop(self) -> None:
         self.worn = True
         self.trace.note(self.now, "stop")
-        self.world.stop()
+        with self._needed():
+            self.world.stop()
 
     def start(self) -> None:
         self.trace.note(self.now, "start")
@@ -319,11 +323,17 @@ class Driver(Verdicts):
         return all(quiet)
 
     def _call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        try:
+        with self._needed():
             answer = self.world.call(operation, params)
-        except UnsupportedOperation as error:
-            # Declared, then refused, is a failure of the gateway and not of the run.
-            self.fail(f"{operation} is needed by a declared capability and was refused: {error.message}")
-            raise
         self.trace.call(self.now, operation, params or {}, answer)
         return answer
+
+    @contextmanager
+    def _needed(self) -> Iterator[None]:
+        """Declared, then refused, is a failure of the gateway and not of the run."""
+        try:
+            yield
+        except UnsupportedOperation as error:
+            self.fail(
+                f"{error.operation} is needed by a declared capability and was refused: {error.message}"
+            )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 MINUTE = 60_000
@@ -119,7 +120,7 @@ def transitions(tz: str, after_ms: int, until_ms: int) -> tuple[int, ...]:
     while edge < until_ms:
         if _wall(edge, zone).utcoffset() != _wall(edge + step, zone).utcoffset():
             offsets = [(_wall(m, zone).utcoffset(), m) for m in range(edge, edge + step + MINUTE, MINUTE)]
-            found += [m for (o1, _), (o2, m) in zip(offsets, offsets[1:], strict=False) if o1 != o2]
+            found += [m for (o1, _), (o2, m) in pairwise(offsets) if o1 != o2]
         edge += step
     return tuple(m for m in found if after_ms < m <= until_ms)
 

@@ -149,6 +149,8 @@ class StdioChannel:
         code = self._process.poll()
         if code is None:
             return "the target closed its standard output"
+        # What it printed last may still be on its way to us; children of it may hold the stream for ever.
+        self._threads[1].join(timeout=0.5)
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         return f"the target ended ({how}) before it answered"
 
@@ -156,11 +158,15 @@ class StdioChannel:
         return self._log.decode("utf-8", "replace")[-2000:]
 
     def kill(self) -> None:
+        if self not in _ALIVE:
+            return  # ended before: its number may be another process group's by now
         self._signal(signal.SIGKILL)
         self._end()
 
     def close(self) -> None:
         """End of input, then SIGTERM, then SIGKILL to the group, two seconds apart."""
+        if self not in _ALIVE:
+            return
         self._outbox.put(None)
         self._threads[2].join(timeout=0.5)
         if not self._threads[2].is_alive():

@@ -12,6 +12,8 @@ from typing import Any
 
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
 _NOISE = (
+    # What is left of an id where a text was cut.
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{0,27}(?= \.\.\.)", re.IGNORECASE), "<id>"),
     (re.compile(r"\b0x[0-9a-f]{6,}\b", re.IGNORECASE), "0x..."),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d+\b"), r"\1:PORT"),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..catalog import Catalog
 from ..contract import Hello
-from ..verdict import NEVER_OBSERVED, OUTCOMES, Judgement, Row, summary_of
+from ..verdict import NEVER_OBSERVED, NO_TEST, OUTCOMES, Judgement, Row, summary_of
 
 WIDTH = 100
 _SEEN_LINES = 3
@@ -143,10 +143,14 @@ def _wrap(text: str, indent: str) -> list[str]:
 def _short(rows: Sequence[Row]) -> Iterator[Line]:
     """What takes one line each: failures that were known, and conditions that never occurred."""
     known = [r for r in rows if r.outcome == "known-fail"]
-    unseen = [r for r in rows if r.outcome == "not-run"]
-    if known or unseen:
+    unlooked = [r for r in rows if r.outcome == "not-run" and r.reason == NO_TEST]
+    unseen = [r for r in rows if r.outcome == "not-run" and r.reason != NO_TEST]
+    if known or unseen or unlooked:
         yield Line("")
     for row in known:
         yield Line(f"{row.id} {row.level} known failure: {' '.join(row.reason.split())}", "yellow")
     for row in unseen:
         yield Line(f"{row.id} {row.level} not run: {' '.join(row.reason.split())}", "yellow")
+    if unlooked:
+        text = f"not run: {', '.join(r.id for r in unlooked)} ({NO_TEST})"
+        yield from (Line(part, "yellow") for part in textwrap.wrap(text, WIDTH, break_on_hyphens=False))

@@ -99,6 +99,12 @@ def test_errors_warnings_and_known_failures_are_told_apart(lab: Lab) -> None:
         assert line in told
 
 
+def test_what_no_test_looked_at_is_told_in_one_go(one_pass: Lab) -> None:
+    one_pass.requirements(*(row(f"CS-RES-00{n}") for n in range(1, 6)))
+    told = section(one_pass.run())
+    assert told[-1] == "not run: CS-RES-003, CS-RES-004, CS-RES-005 (no test of this run looked at it)"
+
+
 def test_a_selection_has_no_verdict(one_pass: Lab) -> None:
     told = section(one_pass.run("-k", "CS-RES-001"))
     assert told[1] == "a selection: 1 of 2 requirements looked at, so no verdict"

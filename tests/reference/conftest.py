@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cronsession_reference import Gateway
 
 T0 = 1_772_323_200_000  # 2026-03-01T00:00:00Z

@@ -74,12 +74,12 @@ def test_the_plan_meets_the_limits_and_takes_the_oldest(
     assert len(left) <= entries
     assert sum(row.bytes for row in left) <= size
     assert all(T0 - row.updated_ms <= prune for row in left)
-    # Nothing went without need: with one more row, some limit would be exceeded.
-    for row in rows:
-        if row.key in doomed and T0 - row.updated_ms <= prune:
-            older = [other for other in left if other.updated_ms < row.updated_ms and other.bytes]
-            assert older == [], "an older row stayed while a younger one went"
-            assert len(left) + 1 > entries or sum(r.bytes for r in left) + row.bytes > size or row.bytes == 0
+    for position, row in enumerate(rows):
+        # When it was this row's turn: the older ones that stayed, itself, and all younger ones.
+        present = [other for other in rows[:position] if other.key not in doomed] + rows[position:]
+        heavy = sum(other.bytes for other in present) > size and row.bytes > 0
+        needed = T0 - row.updated_ms > prune or len(present) > entries or heavy
+        assert (row.key in doomed) == needed
 
 
 def seeds(*ages: int, receipt: bool = False) -> list[dict[str, Any]]:

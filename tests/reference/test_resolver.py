@@ -196,7 +196,7 @@ def test_two_names_share_a_key_only_if_they_are_one_name(one: str, other: str, c
 
 
 def test_every_character_folds_to_a_fixed_point() -> None:
-    for point in range(0x110000):
+    for point in range(0x30000):  # beyond it there are neither cases nor compositions
         letter = chr(point)
         if unicodedata.category(letter) not in ("Cc", "Cs") and letter.strip():
             once = keys.normalise(letter)

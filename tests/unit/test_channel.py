@@ -14,6 +14,7 @@ import pytest
 
 from pytest_cronsession.channel import Caller, PythonChannel
 from pytest_cronsession.outcomes import TargetError, UnsupportedOperation
+from pytest_cronsession.stdio import StdioChannel
 
 WAIT_S = 10.0
 SHORT_S = 0.2
@@ -147,7 +148,9 @@ def test_the_gateway_lives_in_one_thread(opened: Opener) -> None:
 )
 def test_an_operation_that_does_not_exist(opened: Opener, factory: Callable[[], Any]) -> None:
     caller = opened(factory)
-    with pytest.raises(UnsupportedOperation, match=r"job/list: (the gateway has no method job_list|no jobs here)"):
+    with pytest.raises(
+        UnsupportedOperation, match=r"job/list: (the gateway has no method job_list|no jobs here)"
+    ):
         caller.call("job/list")
     # Not knowing one operation is no reason to give up on a gateway.
     assert caller.dead is None
@@ -196,7 +199,9 @@ def test_a_gateway_whose_lookup_raises(opened: Opener) -> None:
         def __getattr__(self, name: str) -> Any:
             raise RuntimeError(f"who asks for {name}?")
 
-    with pytest.raises(TargetError, match=r"job/list: the gateway raised RuntimeError: who asks for job_list\?"):
+    with pytest.raises(
+        TargetError, match=r"job/list: the gateway raised RuntimeError: who asks for job_list\?"
+    ):
         opened(Odd).call("job/list")
 
 
@@ -318,7 +323,10 @@ def test_a_request_that_breaks_the_schema_is_our_own_mistake(opened: Opener) -> 
 
 @pytest.mark.parametrize(
     ("error", "text"),
-    [(OSError(2, "No such file"), "FileNotFoundError: [Errno 2] No such file"), (SystemExit(2), "SystemExit: 2")],
+    [
+        (OSError(2, "No such file"), "FileNotFoundError: [Errno 2] No such file"),
+        (SystemExit(2), "SystemExit: 2"),
+    ],
     ids=["error", "exit"],
 )
 def test_a_factory_that_raises(error: BaseException, text: str) -> None:
@@ -380,7 +388,7 @@ def test_a_request_under_way_at_the_end_gets_an_error(opened: Opener, ending: st
     waiting = caller.start("job/list", {})
     assert lasting.asked.wait(WAIT_S)
     getattr(caller.channel, ending)()
-    with pytest.raises(TargetError, match="job/list: .*ended"):
+    with pytest.raises(TargetError, match=r"job/list: .*ended"):
         waiting.result()
 
 
@@ -388,7 +396,7 @@ def test_a_request_under_way_at_the_end_gets_an_error(opened: Opener, ending: st
 def test_a_request_after_the_end_gets_an_error(opened: Opener, ending: str) -> None:
     caller = opened(Lasting)
     getattr(caller.channel, ending)()
-    with pytest.raises(TargetError, match="job/list: .*ended"):
+    with pytest.raises(TargetError, match=r"job/list: .*ended"):
         caller.call("job/list")
 
 
@@ -418,3 +426,15 @@ def test_tasks_of_the_gateway_are_cancelled_at_the_end(opened: Opener) -> None:
     caller.call("initialize", PARAMS)
     caller.channel.kill()
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("ending", ["close", "kill"])
+def test_a_child_that_has_ended_is_not_signalled_again(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its process group's number may belong to somebody else by then.
+    channel = StdioChannel([sys.executable, "-c", "import sys; sys.stdin.read()"])
+    getattr(channel, ending)()
+    signalled: list[int] = []
+    monkeypatch.setattr("os.killpg", lambda group, signum: signalled.append(group))
+    channel.kill()
+    channel.close()
+    assert signalled == []

@@ -195,7 +195,9 @@ def test_back_ends_can_follow_one_another(name: str) -> None:
 
 
 def test_an_unknown_back_end() -> None:
-    with pytest.raises(ValueError, match="^clock back end 'faketime': choose one of freezegun, time-machine, or none$"):
+    with pytest.raises(
+        ValueError, match=r"^clock back end 'faketime': choose one of freezegun, time-machine, or none$"
+    ):
         start_backend("faketime", START)
 
 

@@ -81,7 +81,11 @@ def test_nonces_of_two_scripts_differ() -> None:
 def test_a_request_that_contains_a_reply_saw_the_turn(role: str, history: Any) -> None:
     script = Script()
     first, other = ask(script, "a"), ask(script, "b")
-    messages = [user("earlier"), {"role": role, "content": history(reply_text(first))}, user(tag_text("Go.", "a"))]
+    messages = [
+        user("earlier"),
+        {"role": role, "content": history(reply_text(first))},
+        user(tag_text("Go.", "a")),
+    ]
     later = script.begin({"messages": messages})
     assert later.saw_turn(first)
     assert not later.saw_turn(other)

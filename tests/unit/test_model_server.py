@@ -100,7 +100,9 @@ def test_a_plain_answer(server: ModelServer, client: Client) -> None:
     assert status == 200
     assert body["object"] == "chat.completion"
     assert body["choices"][0]["message"] == {"role": "assistant", "content": f"Done. [[turn:{turn.nonce}]]"}
-    assert body["usage"]["total_tokens"] == body["usage"]["prompt_tokens"] + body["usage"]["completion_tokens"]
+    assert (
+        body["usage"]["total_tokens"] == body["usage"]["prompt_tokens"] + body["usage"]["completion_tokens"]
+    )
     assert turn.state == "answered"
     assert client.turns() == {"open": 0, "held": 0}
 
@@ -195,7 +197,9 @@ def test_many_turns_at_once(server: ModelServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"\xff\xfe", b"[]", b"7", b'"text"', b"null"], ids=["cut", "bytes", "list", "number", "text", "null"]
+    "body",
+    [b"{", b"\xff\xfe", b"[]", b"7", b'"text"', b"null"],
+    ids=["cut", "bytes", "list", "number", "text", "null"],
 )
 def test_a_malformed_body_is_refused(server: ModelServer, client: Client, body: bytes) -> None:
     status, answer = client.json("POST", "/chat/completions", body)

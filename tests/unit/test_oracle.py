@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from cronsession_reference.cron import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cronsession_reference.cron import parse
 from pytest_cronsession.contract import POLICIES
 from pytest_cronsession.oracle import DAY, MINUTE, cron_slots, interval_slots, slots, transitions
 from pytest_cronsession.strategies import cron_expressions, cron_fields, zones
@@ -260,9 +260,7 @@ ODD_ZONES = (
     "Africa/Cairo",  # at midnight, on a Friday
     "Africa/Casablanca",  # backwards for Ramadan
 )
-CHANGES = [
-    (tz, moment) for tz in ODD_ZONES for moment in transitions(tz, ms("2026-01-01"), ms("2026-12-31"))
-]
+CHANGES = [(tz, moment) for tz in ODD_ZONES for moment in transitions(tz, ms("2026-01-01"), ms("2026-12-31"))]
 night_hours = st.one_of(st.just("*"), st.sampled_from(("0", "1", "2", "3", "0-3", "1,2", "*/2", "2-2", "23")))
 night_days = st.sampled_from(("* * *", "* * *", "* * SUN", "* * 0-6", "1-7 * 5", "25 10 *", "* 3,11 *"))
 
@@ -308,9 +306,7 @@ def test_interval_slots() -> None:
 @quiet
 @given(st.integers(0, 500), st.integers(1, 60), st.integers(0, 900), st.integers(0, 300))
 def test_interval_slots_are_those_on_the_grid(anchor: int, period: int, after: int, width: int) -> None:
-    expected = [
-        m for m in range(after + 1, after + width + 1) if m >= anchor and (m - anchor) % period == 0
-    ]
+    expected = [m for m in range(after + 1, after + width + 1) if m >= anchor and (m - anchor) % period == 0]
     assert interval_slots(anchor, period, after, after + width) == expected
 
 

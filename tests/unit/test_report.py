@@ -116,6 +116,7 @@ def test_a_folder_that_went_away_is_told(tmp_path: Path) -> None:
         ("/tmp/a/b, /tmp/c", "<tmp>, <tmp>"),
         ("<object at 0x7f00aa11bb22>", "<object at 0x...>"),
         ("http://127.0.0.1:40123/v1", "http://127.0.0.1:PORT/v1"),
+        ("run 0d7c1c33-8b5e-4a ... more", "run <id> ... more"),
         ("at 2026-03-08T09:30:00Z (10:15)", "at 2026-03-08T09:30:00Z (10:15)"),
     ],
 )

@@ -6,10 +6,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from cronsession_reference.cron import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cronsession_reference.cron import parse
 from pytest_cronsession import schemas
 from pytest_cronsession.oracle import DAY, cron_slots, slots
 from pytest_cronsession.strategies import (

@@ -235,7 +235,7 @@ def test_a_file_that_cannot_be_executed(adapters: Path) -> None:
 
 def test_a_command_that_cannot_be_read() -> None:
     assert problem("stdio:node 'gw.js") == (
-        "target \"stdio:node 'gw.js\": the command cannot be read: No closing quotation"
+        'target "stdio:node \'gw.js": the command cannot be read: No closing quotation'
     )
 
 
@@ -245,7 +245,9 @@ def test_a_command_that_cannot_be_read() -> None:
 class House:
     """A gateway of an installed package."""
 
-    def __init__(self, version: str | None = None, value: str | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self, version: str | None = None, value: str | None = None, cache: Path | None = None
+    ) -> None:
         self.given = (version, value, cache)
 
 

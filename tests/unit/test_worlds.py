@@ -32,7 +32,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for world in list(worlds._OPEN):
         world.close()
     assert list(base.iterdir()) == []
-    assert [t.name for t in threading.enumerate() if t not in before and t.name.startswith("cronsession")] == []
+    assert [
+        t.name for t in threading.enumerate() if t not in before and t.name.startswith("cronsession")
+    ] == []
 
 
 def add(world: World, schedule: dict[str, Any] | None = None, tag: str = "a") -> str:
@@ -205,7 +207,8 @@ def test_the_disk_is_measured() -> None:
 
 def test_what_is_still_open_is_closed_at_exit(folder: Path) -> None:
     aim, made = tracked()
-    World(aim), World(aim)
+    World(aim)
+    World(aim)
     assert len(list(folder.iterdir())) == 2
     worlds._close_leftovers()
     assert list(folder.iterdir()) == []
@@ -300,7 +303,9 @@ def test_a_clock_within_what_is_declared(off: int, hello: dict[str, Any]) -> Non
 )
 def test_a_clock_that_does_not_go_where_it_was_told(off: int, hello: dict[str, Any]) -> None:
     world = World(target(type("Off", (WrongClock,), {"off": off, "hello": hello})))
-    with pytest.raises(TargetError, match=rf"asked for {START_MS + MINUTE}, the clock says {START_MS + MINUTE + off}"):
+    with pytest.raises(
+        TargetError, match=rf"asked for {START_MS + MINUTE}, the clock says {START_MS + MINUTE + off}"
+    ):
         world.advance(START_MS + MINUTE)
     # Nobody knows what time it is there: not for the next test.
     assert not world.healthy
