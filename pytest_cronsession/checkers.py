@@ -41,7 +41,7 @@ def slot_findings(
 
 
 def shared_context(turns: Sequence[Turn]) -> list[str]:
-    """Turns of one shared session, oldest first: each sees every answered one before it."""
+    """Turns of one shared session, one after the other, oldest first: each sees every answered one before it."""
     findings = []
     for i, later in enumerate(turns):
         for earlier in turns[:i]:

@@ -175,12 +175,12 @@ class Driver(Verdicts):
         trigger = self.trigger(job)
         if not trigger.started:
             self.fail(f"a forced run was not started: {trigger.reason}")
-        self.settle(lambda: self._ended(job, before, turns))
+        self.settle(lambda: self._ended(job, trigger, before, turns))
         if self.hello.realtime:
             # An event for the main session may be taken up a moment after its run is reported.
             self.model.wait_for(lambda: len(self.turns(job)) > turns, timeout=15)
         new = self.turns(job)[turns:]
-        return Done(new[-1] if new else None, self._claimed(job, before), trigger)
+        return Done(new[-1] if new else None, self._claimed(job, trigger, before), trigger)
 
     def evidence(self, job: Handle) -> Turn:
         """Run a job by hand and return its turn; fails when nothing reached the model."""
@@ -190,17 +190,20 @@ class Driver(Verdicts):
         assert turn is not None
         return turn
 
-    def _ended(self, job: Handle, before: set[str], turns: int) -> bool:
+    def _ended(self, job: Handle, trigger: Trigger, before: set[str], turns: int) -> bool:
         if self.has("run.list"):
-            claimed = self._claimed(job, before)
+            claimed = self._claimed(job, trigger, before)
             return claimed is not None and claimed.finished
         return len(self.turns(job)) > turns and self.model.open_turns() == 0
 
-    def _claimed(self, job: Handle, before: set[str]) -> Run | None:
+    def _claimed(self, job: Handle, trigger: Trigger, before: set[str]) -> Run | None:
+        """The listed run of a manual start: the one with its id, or the newest that was not there before."""
         if not self.has("run.list"):
             return None
         new = [r for r in self.runs(job) if r.id not in before]
-        return new[-1] if new else None
+        named = [r for r in new if r.id == trigger.run_id]
+        chosen = named or new
+        return chosen[-1] if chosen else None
 
     def settle(self, ended: Callable[[], bool]) -> None:
         """Let what was started come to its end: by the virtual clock, or by waiting in real time."""
@@ -268,6 +271,13 @@ class Driver(Verdicts):
         self.trace.note(self.now, f"advance to {instant(instant_ms)}")
         with self._needed():
             self.world.advance(instant_ms)
+
+    def jump(self, **delta: float) -> None:
+        """The wall clock is suddenly later, as after a suspended laptop: ``jump(minutes=65)``."""
+        to_ms = self.now + delta_ms(delta)
+        self.trace.note(self.now, f"jump to {instant(to_ms)}")
+        with self._needed():
+            self.world.jump(to_ms)
 
     def stop(self) -> None:
         self.worn = True

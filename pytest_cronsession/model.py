@@ -107,12 +107,18 @@ class Script:
         messages = tuple(given) if isinstance(given, list | tuple) else ()
         texts = [(m.get("role"), _text(m.get("content"))) for m in messages if isinstance(m, Mapping)]
         tags = tuple(t for role, text in texts if role == "user" for t in _JOB.findall(text))
+        # What is asked now stands after the last reply; before it is history, other jobs' tags included.
+        last_reply = max((i for i, (role, _) in enumerate(texts) if role == "assistant"), default=-1)
+        asked = [t for role, text in texts[last_reply + 1 :] if role == "user" for t in _JOB.findall(text)]
         saw = frozenset(n for _, text in texts for n in _TURN.findall(text))
         with self._changed:
-            tag = tags[-1] if tags else None
+            tag = asked[-1] if asked else None
             seq = len(self._turns) + 1
             turn = Turn(seq, tag, f"{self._prefix}-r{seq}", self._next(tag), saw, tags, self.now_ms, messages)
-            if turn.answer.kind in ("hold", "hang"):
+            until = turn.answer.until_ms
+            if turn.answer.kind == "hang" or (
+                turn.answer.kind == "hold" and (until is None or until > self.now_ms)
+            ):
                 turn.state = "held"
             self._turns.append(turn)
             self._changed.notify_all()

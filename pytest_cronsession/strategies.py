@@ -48,9 +48,10 @@ def cron_expressions(draw: st.DrawFn) -> str:
     """Five-field expressions that match at least one day of every year."""
     minute = draw(cron_fields("minute"))
     hour = draw(st.one_of(st.just("*"), cron_fields("hour")))
-    day = draw(st.one_of(st.just("*"), st.just("*"), cron_fields("day")))
+    # A stepped star in the day field beside a weekday means "or" to some engines and "and" to others.
+    day = draw(st.one_of(st.just("*"), st.just("*"), cron_fields("day").filter(lambda f: "*" not in f)))
     month = draw(st.one_of(st.just("*"), st.just("*"), st.just("*"), cron_fields("month")))
-    weekday = draw(st.one_of(st.just("*"), cron_fields("weekday")))
+    weekday = draw(st.one_of(st.just("*"), cron_fields("weekday").filter(lambda f: "*" not in f)))
     return f"{minute} {hour} {day} {month} {weekday}"
 
 

@@ -133,7 +133,7 @@ POLICIES: Mapping[str, Policy] = {
         "skip",
     ),
     "dst": Policy(
-        "What do fixed wall times do in a gap and in an overlap?",
+        "What do fixed wall times (one minute, one hour) do in a gap and in an overlap, and what do others?",
         {
             "vixie": "fixed time: end of the gap, once in an overlap; others: skipped in a gap, both in an overlap",
             "ocps": "skipped in a gap, first occurrence in an overlap",

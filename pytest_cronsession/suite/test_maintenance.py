@@ -77,7 +77,7 @@ def test_maintenance_leaves_a_run_under_way_alone(cronsession_driver: Driver) ->
     job = d.add(target="named", name=name, **long_timeout(d))
     d.answers(job, hold(d.now + 5 * HOUR))
     d.trigger(job)
-    d.world.advance(d.now)
+    d.advance()
     _chats(d, 5)
     d.advance_to(d.now + 3 * HOUR + sweep_ms(d))
     d.expect(d.turns(job)[0].state == "held", "the run under way was ended by maintenance")

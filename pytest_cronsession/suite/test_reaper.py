@@ -79,7 +79,7 @@ def test_receipts_of_runs_that_ended_badly_go(cronsession_driver: Driver, end: s
     job = d.add(timeoutMs=MINUTE) if end == "timeout" else d.add()
     d.answers(job, ERROR if end == "error" else HANG)
     d.trigger(job)
-    d.world.advance(d.now)
+    d.advance()
     if end == "cancel":
         run = next(r for r in d.runs(job) if not r.finished)
         d.world.call("run/cancel", {"id": run.id})
@@ -100,7 +100,7 @@ def test_a_run_under_way_is_never_reaped(cronsession_driver: Driver, target: str
     job = d.add(target=target, name=name, **long_timeout(d))
     d.answers(job, hold(d.now + 4 * HOUR))
     d.trigger(job)
-    d.world.advance(d.now)
+    d.advance()
     d.expect(len(d.turns(job)) == 1, "the run did not reach the model")
     before = {s.key for s in rows_of(d, job)}
     d.advance(hours=3, minutes=30)

@@ -62,7 +62,7 @@ def test_a_second_start_during_a_run_is_refused(cronsession_driver: Driver) -> N
     if d.hello.realtime:
         d.model.wait_for(lambda: bool(d.turns(job)), timeout=60)
     else:
-        d.world.advance(d.now)
+        d.advance()
     d.expect(len(d.turns(job)) == 1, "the first run did not reach the model")
     second = d.trigger(job)
     d.expect(not second.started, "a second manual start was accepted while the run is under way")

@@ -89,7 +89,7 @@ def test_a_crash_during_a_run_does_not_block_the_job(cronsession_driver: Driver)
     if d.hello.realtime:
         d.model.wait_for(lambda: bool(d.turns(job)), timeout=60)
     else:
-        d.world.advance(d.now)
+        d.advance()
     d.expect(len(d.turns(job)) == 1, "the run did not reach the model")
     d.crash()
     d.model.release_all()

@@ -109,8 +109,7 @@ class Engine:
 
     def next_instant(self) -> int | None:
         """When something is due next."""
-        due = [when for when in (self.clock.next_timer(), self.store.next_due()) if when is not None]
-        return min(due, default=None)
+        return _earlier(self.clock.next_timer(), self.store.next_due())
 
     async def advance(self, clock: ManualClock, to_ms: int) -> None:
         """Fire everything due up to ``to_ms``, instant by instant, settled. Raises :class:`ValueError`."""
@@ -130,25 +129,29 @@ class Engine:
             await self._settle_until(clock, to_ms)
 
     async def _settle_until(self, clock: ManualClock, to_ms: int) -> None:
+        """Fire what is due up to ``to_ms``. At one instant time-outs come first, then slots, then sweeps.
+
+        So a run that times out then is over before the next one begins.
+        """
         await self.runner.settle()
         steps = 0
-        while (instant := self.next_instant()) is not None and instant <= to_ms:
+        while True:
+            slot = self.store.next_due()
+            instant = _earlier(clock.next_timer(), slot)
+            if instant is None or instant > to_ms:
+                return
             if instant > clock.now():
                 clock.set(instant)
-            await self._fire_due()
+            if clock.fire_due(rank=RANK_TIMEOUT):
+                await self.runner.settle()
+                slot = self.store.next_due()
+            if slot is not None and slot <= clock.now():
+                self.scheduler.fire_due()
+                await self.runner.settle()
+            clock.fire_due(rank=RANK_SWEEP)
             steps += 1
             if steps % 256 == 0:
                 await asyncio.sleep(0)  # other requests want to be answered too
-
-    async def _fire_due(self) -> None:
-        """Time-outs, then slots, then sweeps: at one instant a job's run ends before the next begins."""
-        if self.clock.fire_due(rank=RANK_TIMEOUT):
-            await self.runner.settle()
-        due = self.store.next_due()
-        if due is not None and due <= self.clock.now():
-            self.scheduler.fire_due()
-            await self.runner.settle()
-        self.clock.fire_due(rank=RANK_SWEEP)
 
     async def stop(self) -> None:
         """Stop in good order: what runs is interrupted and says so."""
@@ -197,6 +200,10 @@ class Engine:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
             self._pump = None
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def _sqlite(state_dir: Path, clock: Clock) -> Store:

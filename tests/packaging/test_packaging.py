@@ -42,10 +42,23 @@ def environment(folder: Path, what: list[object]) -> Path:
     """A virtual environment with ``what`` installed, and this one's dependencies in reach (no network)."""
     venv.create(folder, with_pip=True, symlinks=True)
     python = folder / "bin" / "python"
-    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+    site = Path(
+        run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
+    )
     # A path in a .pth file is searched for packages, but its own .pth files (an editable install) are not read.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-build-isolation", *what, cwd=folder)
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        *what,
+        cwd=folder,
+    )
     return python
 
 
@@ -81,4 +94,7 @@ def test_the_wheel_holds_what_belongs_in_it(built: Path) -> None:
     ):
         assert needed in names
     tops = {name.split("/")[0] for name in names}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"pytest_cronsession", "cronsession_reference"}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {
+        "pytest_cronsession",
+        "cronsession_reference",
+    }

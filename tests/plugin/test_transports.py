@@ -17,7 +17,12 @@ def rows(pytester: pytest.Pytester, name: str, target: str, *options: str) -> li
     """Each requirement's row of a formal run."""
     report = pytester.path / f"{name}.json"
     done = pytester.runpytest_subprocess(
-        f"--cronsession-target={target}", f"--cronsession-report={report}", "-q", "-p", "no:cacheprovider", *options
+        f"--cronsession-target={target}",
+        f"--cronsession-report={report}",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *options,
     )
     assert done.ret == 0
     document = json.loads(Path(report).read_text(encoding="utf-8"))

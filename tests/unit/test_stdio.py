@@ -114,14 +114,16 @@ def test_the_childs_log_is_shown(tmp_path: Path) -> None:
 
 def test_silence_ends_in_a_time_out(tmp_path: Path) -> None:
     channel = child(tmp_path, "time.sleep(600)")
-    with pytest.raises(TargetError, match="initialize: no answer within 0.3 s"):
+    with pytest.raises(TargetError, match=r"initialize: no answer within 0\.3 s"):
         ask(channel, timeout=0.3)
     channel.kill()
     assert gone(channel._process.pid)
 
 
 def test_an_unknown_method_is_unsupported(tmp_path: Path) -> None:
-    body = "say(json.dumps({'jsonrpc': '2.0', 'id': m['id'], 'error': {'code': -32601, 'message': 'unknown'}}))"
+    body = (
+        "say(json.dumps({'jsonrpc': '2.0', 'id': m['id'], 'error': {'code': -32601, 'message': 'unknown'}}))"
+    )
     channel = child(tmp_path, body)
     with pytest.raises(UnsupportedOperation):
         ask(channel)
@@ -138,7 +140,7 @@ def test_a_duplicate_answer_breaks_the_channel(tmp_path: Path) -> None:
     channel = child(tmp_path, "ok(m, HELLO); ok(m, HELLO)")
     caller = Caller(channel)
     caller.call("initialize", dict(PARAMS))
-    with pytest.raises(TargetError, match="which no open request has|was not|answer with id 1"):
+    with pytest.raises(TargetError, match="an answer with id 1, which no open request has"):
         caller.call("job/list")
     channel.close()
 

@@ -10,6 +10,8 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +120,7 @@ class SqliteStore:
         return [row[0] for row in rows if _job(row[1], row[2]) is None]
 
     def put_job(self, job: Job) -> None:
-        body = json.dumps(job_dict(job), ensure_ascii=False)
+        body = json.dumps({**job_dict(job), "nextRunAtMs": None}, ensure_ascii=False)
         self._sql(
             "INSERT INTO jobs (id, body, next_run) VALUES (?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET body = excluded.body, next_run = excluded.next_run",
@@ -256,8 +258,15 @@ class SqliteStore:
 
 
 def _job(body: str, next_run: int | None) -> Job | None:
+    job = _definition(body)
+    return None if job is None else replace(job, next_run_ms=next_run)
+
+
+@lru_cache(maxsize=1024)
+def _definition(body: str) -> Job | None:
+    """A job without its next run: all that changes only when a person changes it."""
     try:
-        return job_from_dict({**json.loads(body), "nextRunAtMs": next_run})
+        return job_from_dict({**json.loads(body), "nextRunAtMs": None})
     except (ValueError, KeyError, TypeError):
         return None
 
