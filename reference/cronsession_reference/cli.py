@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
+from zoneinfo import ZoneInfo
 
 from . import cli_cron, cli_sessions, doctor
 from .clock import SystemClock
@@ -21,7 +23,7 @@ from .gateway import VERSION, Gateway
 from .model import EchoModel, HttpModel, Model
 from .output import show_json
 from .serve import serve_stdio, stop_at_sigterm
-from .settings import MINUTE, Settings
+from .settings import REAL_TIME_LATENESS_MS, Settings
 
 FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -83,17 +85,18 @@ def _state_dir(args: argparse.Namespace) -> Path:
 
 
 def _config(args: argparse.Namespace) -> Config:
-    base = Settings(lateness_ms=MINUTE, host_zone=host_zone())
+    base = Settings(lateness_ms=REAL_TIME_LATENESS_MS, host_zone=host_zone())
     config = parse_config(read_file(_state_dir(args) / "config.json"), base)
     return replace(config, model_url=args.model_url) if args.model_url else config
 
 
 def host_zone() -> str:
     """The IANA name of this machine's zone; UTC if it cannot be told."""
-    if name := os.environ.get("TZ", "").lstrip(":"):
-        return name
-    link = os.path.realpath("/etc/localtime")
-    return link.partition("zoneinfo/")[2] or "UTC"
+    link = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
+    for name in (os.environ.get("TZ", "").lstrip(":"), link):
+        with contextlib.suppress(KeyError, ValueError, OSError):
+            return ZoneInfo(name).key
+    return "UTC"
 
 
 def _engine(args: argparse.Namespace) -> Engine:

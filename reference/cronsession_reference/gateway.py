@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from .keys import main_key
 from .model import CallableModel, EchoModel, HttpModel, Model
 from .resolver import MAIN, NAMED, session_key
 from .sessions import Place
-from .settings import MINUTE, Policies, Settings, with_config
+from .settings import MINUTE, REAL_TIME_LATENESS_MS, Policies, Settings, with_config
 from .store import Run, SessionRow
 from .store_seed import seed
 
-VERSION = "1.0.0"
+VERSION = "0.1.0"
 
 CAPABILITIES = (
     *("clock.advance", "clock.jump", "schedule.at", "schedule.every", "schedule.cron"),
@@ -31,7 +32,6 @@ CAPABILITIES = (
 )
 _NEED_DISK = ("restart", "crash", "store.seed")
 _NEED_MANUAL_CLOCK = ("clock.advance", "clock.jump")
-REAL_TIME_LATENESS_MS = 1000
 
 
 class Gateway:
@@ -58,7 +58,7 @@ class Gateway:
             policies=Policies.of(policies or {}),
             sweep_interval_ms=sweep_interval_ms,
             run_history=run_history,
-            lateness_ms=0 if self._manual else MINUTE,
+            lateness_ms=0 if self._manual else REAL_TIME_LATENESS_MS,
         )
         self._running: Engine | None = None
 
@@ -89,7 +89,7 @@ class Gateway:
             "profiles": profiles if self._store_kind == "memory" else [*profiles, "durability"],
             "policies": self._base.policies.to_dict(),
             "resolutionMs": 1,
-            "latenessMs": 0 if self._manual else REAL_TIME_LATENESS_MS,
+            "latenessMs": self._base.lateness_ms,
             "sweepIntervalMs": self._base.sweep_interval_ms,
         }
 
@@ -100,10 +100,14 @@ class Gateway:
         settings = with_config(self._base, params.get("config", {}), params.get("hostZone", "UTC"))
         folder = Path(params["stateDir"])
         engine = Engine(folder, clock, settings, _model(params), store_kind=self._store_kind)
-        self._running = engine
-        engine.start()
+        try:
+            engine.start()
+        except BaseException:
+            await engine.abandon()
+            raise
         if not self._manual:
             engine.run_in_real_time()
+        self._running = engine
         return {}
 
     async def gateway_stop(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +181,10 @@ class Gateway:
         key = session_key(wish, agent=agent, agents=engine.settings.agents, policies=policies)
         kind = MAIN if key == main_key(agent) else NAMED
         turn = engine.runner.say(Place(key, agent, kind), params["text"])
-        await engine.runner.settle()
+        if self._manual or turn.task is None:
+            await engine.runner.settle()
+        else:
+            await asyncio.wait([turn.task])
         answer: dict[str, Any] = {"sessionKey": key, "reply": turn.reply}
         if turn.row is not None:
             answer["sessionId"] = turn.row.id

@@ -10,6 +10,8 @@ SECOND = 1000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+REAL_TIME_LATENESS_MS = 5 * SECOND
+"""In real time: how late a slot is still on time, rather than one that was missed."""
 MAX_INSTANT = 8_640_000_000_000_000
 
 _ANSWERS: Mapping[str, tuple[str, tuple[str, ...]]] = {

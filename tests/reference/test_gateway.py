@@ -463,3 +463,16 @@ def test_every_answer_has_the_published_shape(make_world: Any) -> None:
     checked("job/remove", id=jobs[0]["id"])
     checked("gateway/stop")
     assert len(seen) == 17
+
+
+def test_a_gateway_in_real_time_has_no_clock_to_set(make_world: Any) -> None:
+    world = make_world(clock="system").start()
+    hello = Hello.parse(world.call("initialize", protocol=1, specRevision=1))
+    assert hello.realtime
+    assert set(CAPABILITIES) - hello.capabilities == {"clock.advance", "clock.jump"}
+    answer = world.call("session/send", session={"target": "main"}, text="hello")
+    assert answer["reply"] == "reply 1"
+    job = world.add({"kind": "every", "everyMs": 1000})
+    assert job["nextRunAtMs"] == job["createdAtMs"] + 1000
+    with pytest.raises(ValueError, match="real time"):
+        world.call("clock/advance", toMs=T0)
