@@ -227,6 +227,10 @@ class Driver(Verdicts):
         mine = [r for r in runs if job is None or r.job_id == job.id]
         return sorted(mine, key=lambda r: r.started_ms or r.slot_ms or 0)
 
+    def cancel(self, run_id: str) -> bool:
+        """Stop a run; whether the gateway did."""
+        return bool(self._call("run/cancel", {"id": run_id})["cancelled"])
+
     def answers(self, job: Handle, *answers: Answer, always: Answer | None = None) -> None:
         """Script how the model answers the job's next turns, in order."""
         self.model.plan(job.tag, *answers, always=always)
