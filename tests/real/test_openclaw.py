@@ -23,7 +23,6 @@ pytestmark = [
     pytest.mark.openclaw,
     pytest.mark.skipif(not NAME, reason="CRONSESSION_OPENCLAW names no OpenClaw"),
 ]
-EVENT = "systemEvent"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ def processes_of(state_dir: Path) -> list[int]:
 
 
 def test_a_job_is_stored_as_it_was_asked_for(driver: Driver) -> None:
-    job = driver.add(session={"target": "isolated", "key": "agent:ops:k"}, timeoutMs=90_500)
+    job = driver.add(key="agent:ops:k", timeoutMs=90_500)
     raw = driver.stored(job).raw
     assert raw["session"] == {"target": "isolated", "key": "agent:ops:k"}
     assert (raw["timeoutMs"], raw["schedule"]["kind"]) == (90_500, "cron")
@@ -94,7 +93,7 @@ def test_an_isolated_run_is_fresh_and_listed(driver: Driver) -> None:
 
 def test_a_named_session_is_shared_by_jobs_and_people(driver: Driver) -> None:
     wish = {"target": "named", "name": driver.fresh_name("Standup")}
-    job = driver.add(session=wish, agent="work")
+    job = driver.add(target="named", name=wish["name"], agent="work")
     turn = driver.evidence(job)
     human = driver.say(wish, agent="work")
     later = driver.evidence(job)
@@ -105,7 +104,7 @@ def test_a_named_session_is_shared_by_jobs_and_people(driver: Driver) -> None:
 
 
 def test_an_event_reaches_the_main_session_within_seconds(driver: Driver) -> None:
-    job = driver.add(session={"target": "main"}, kind=EVENT)
+    job = driver.add(target="main")
     turn = driver.evidence(job)
     assert driver.say({"target": "main"}).saw_turn(turn)
 
@@ -113,7 +112,7 @@ def test_an_event_reaches_the_main_session_within_seconds(driver: Driver) -> Non
 def test_a_job_for_the_calling_session_sees_it_and_is_seen(driver: Driver) -> None:
     calling = {"target": "named", "name": driver.fresh_name("talk")}
     human = driver.say(calling)
-    job = driver.add(session={"target": "current"}, context={"session": calling})
+    job = driver.add(target="current", caller=calling)
     turn = driver.evidence(job)
     assert turn.saw_turn(human)
     assert driver.say(calling).saw_turn(turn)
@@ -146,9 +145,9 @@ def test_a_held_run_is_running_and_can_be_cancelled(driver: Driver) -> None:
 
 def test_refusals_are_results(driver: Driver) -> None:
     for options, field in (
-        ({"session": {"target": "named", "name": " "}}, "session.name"),
+        ({"target": "named", "name": " "}, "session.name"),
         ({"agent": "nobody"}, "agent"),
-        ({"kind": EVENT}, "session.target"),
+        ({"target": "isolated", "payload": "systemEvent"}, "session.target"),
     ):
         write, _ = driver.try_add(**options)
         assert write.rejected is not None
@@ -168,12 +167,12 @@ def test_restart_crash_and_nothing_left(target: Target) -> None:
     world = World(target)
     try:
         driver = Driver(world)
-        job = driver.add(session={"target": "named", "name": "keep"})
+        job = driver.add(target="named", name="keep")
         first = driver.evidence(job)
         rows = [r for r in driver.sessions() if r.key == "agent:main:keep"]
         driver.restart()
         second = driver.evidence(job)
-        held = driver.add(session={"target": "isolated"})
+        held = driver.add()
         driver.answers(held, hold())
         run = driver.trigger(held).run_id
         assert driver.model.wait_for(lambda: bool(driver.turns(held)), timeout=60)
