@@ -151,7 +151,7 @@ class Judge:
         return {
             "python": platform.python_version(),
             "pytest": pytest.__version__,
-            "platform": platform.platform(terse=True),
+            "platform": f"{platform.system()} {platform.machine()}",
             "started": self._started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "seconds": round(time.perf_counter() - self._clock, 3),
             "virtualSeconds": sum(self._virtual_ms.values()) / 1000,
