@@ -6,23 +6,17 @@ followed by its tag (see :mod:`.model`), so what it did is read from the model's
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .contract import Hello, Job, Run, Session, Trigger, Write
-from .model import Answer, Script, Turn, tag_text
-from .outcomes import TargetError, UnsupportedOperation
-from .trace import instant
-from .verdicts import Verdicts
-from .wishes import at, cron, delta_ms, every, quiet, wish
-from .worlds import Disk, World
+from .contract import Job, Run, Session, Trigger, Write
+from .lifetime import Lifetime
+from .model import Answer, Turn, tag_text
+from .wishes import at, cron, every, quiet, wish
+from .worlds import World
 
 __all__ = ["Done", "Driver", "Handle", "at", "cron", "every", "wish"]
-
-WAIT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class Done:
     trigger: Trigger
 
 
-class Driver(Verdicts):
+class Driver(Lifetime):
     """One test's view of a world. Jobs it added are removed when it is done with a shared world."""
 
     def __init__(
@@ -53,26 +47,10 @@ class Driver(Verdicts):
         requirement: str = "CS-000-000",
         on_witness: Callable[[str, int], None] | None = None,
     ) -> None:
-        super().__init__(world.hello, requirement, on_witness or (lambda requirement, n: None))
-        self.world = world
-        self.worn = False  # crashed or restarted: not for the next test
+        super().__init__(world, requirement, on_witness or (lambda requirement, n: None))
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
-
-    # --- what there is -------------------------------------------------------------------------------
-
-    @property
-    def hello(self) -> Hello:
-        return self.world.hello
-
-    @property
-    def model(self) -> Script:
-        return self.world.script
-
-    @property
-    def now(self) -> int:
-        return self.world.now
 
     def fresh_name(self, stem: str) -> str:
         """A session name that no other test of this world uses."""
@@ -205,18 +183,6 @@ class Driver(Verdicts):
         chosen = named or new
         return chosen[-1] if chosen else None
 
-    def settle(self, ended: Callable[[], bool]) -> None:
-        """Let what was started come to its end: by the virtual clock, or by waiting in real time."""
-        if not self.hello.realtime:
-            with self._needed():
-                self.world.advance(self.now)
-            return
-        limit = time.monotonic() + WAIT_S
-        while not ended():
-            if time.monotonic() > limit:
-                raise TargetError("run", f"a run did not end within {WAIT_S:g} s of real time")
-            self.model.wait_for(lambda: False, timeout=0.25)
-
     def turns(self, job: Handle) -> list[Turn]:
         """The model turns made for this job's text, oldest first."""
         return self.model.turns(job.tag)
@@ -261,60 +227,6 @@ class Driver(Verdicts):
     def maintain(self, *, dry_run: bool) -> dict[str, Any]:
         return self._call("store/maintain", {"dryRun": dry_run})
 
-    def disk(self) -> Disk:
-        return self.world.disk()
-
-    # --- time and faults -------------------------------------------------------------------------------
-
-    def advance(self, **delta: float) -> None:
-        """Let virtual time pass: ``advance(hours=1)``."""
-        self.advance_to(self.now + delta_ms(delta))
-
-    def advance_to(self, instant_ms: int) -> None:
-        """Let virtual time pass up to and including an instant."""
-        self.trace.note(self.now, f"advance to {instant(instant_ms)}")
-        with self._needed():
-            self.world.advance(instant_ms)
-
-    def jump(self, **delta: float) -> None:
-        """The wall clock is suddenly later, as after a suspended laptop: ``jump(minutes=65)``."""
-        to_ms = self.now + delta_ms(delta)
-        self.trace.note(self.now, f"jump to {instant(to_ms)}")
-        with self._needed():
-            self.world.jump(to_ms)
-
-    def stop(self) -> None:
-        self.worn = True
-        self.trace.note(self.now, "stop")
-        with self._needed():
-            self.world.stop()
-
-    def start(self) -> None:
-        self.trace.note(self.now, "start")
-        self.world.start()
-
-    def restart(self) -> None:
-        """Stop in good order and start again on the same folder."""
-        self.stop()
-        self.start()
-
-    def crash(self) -> None:
-        """Kill the gateway and start a new instance on the same folder."""
-        self.go_down()
-        self.world.reopen()
-
-    def go_down(self) -> None:
-        """Kill the gateway; :meth:`come_back` starts a new instance."""
-        self.worn = True
-        self.trace.note(self.now, "crash")
-        self.world.crash()
-
-    def come_back(self, after: Mapping[str, float] | None = None) -> None:
-        """Start a new instance, ``after`` some virtual time: ``come_back({"hours": 1})``."""
-        self.world.pass_time(self.now + delta_ms(after or {}))
-        self.trace.note(self.now, "start again")
-        self.world.reopen()
-
     def spawn(self) -> Driver:
         """A driver of a new world of the same target and config; its user closes ``world``."""
         world = World(self.world.target, self.world.config, host_zone=self.world.host_zone, prefix="x")
@@ -335,19 +247,3 @@ class Driver(Verdicts):
         quiet = [self.retire(job_id) or not recurring for job_id, recurring in self._mine.items()]
         self._mine.clear()
         return all(quiet)
-
-    def _call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        with self._needed():
-            answer = self.world.call(operation, params)
-        self.trace.call(self.now, operation, params or {}, answer)
-        return answer
-
-    @contextmanager
-    def _needed(self) -> Iterator[None]:
-        """Declared, then refused, is a failure of the gateway and not of the run."""
-        try:
-            yield
-        except UnsupportedOperation as error:
-            self.fail(
-                f"{error.operation} is needed by a declared capability and was refused: {error.message}"
-            )
