@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ..checkers import cap_findings
@@ -15,21 +17,21 @@ from .kit import listed, long_timeout, sweep_ms
 HOUR = 60 * MINUTE
 
 
-def _chat(d: Driver, stem: str) -> Session:
+def _chat(d: Driver, name: str) -> Session:
     """A human turn in a new named session; the row it left, with the activity as we know it."""
     before = {s.key for s in d.sessions()}
-    d.say(wish("named", name=d.fresh_name(stem)))
+    d.say(wish("named", name=name))
     new = [s for s in d.sessions() if s.key not in before]
     if len(new) != 1:
         d.not_observed(f"a human turn in a new session left {len(new)} new rows")
     return Session(new[0].key, new[0].id, updated_ms=d.now)
 
 
-def _chats(d: Driver, n: int, *, minutes: int = 1) -> list[Session]:
+def _chats(d: Driver, n: int, *, seconds: int = 60) -> list[Session]:
     rows = []
     for _ in range(n):
-        rows.append(_chat(d, "chat"))
-        d.advance(minutes=minutes)
+        rows.append(_chat(d, d.fresh_name("chat")))
+        d.advance(seconds=seconds)
     return rows
 
 
@@ -47,24 +49,36 @@ def test_warn_removes_nothing(cronsession_driver: Driver) -> None:
 @pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 6 * HOUR, "maxEntries": 1000})
 def test_idle_rows_go_by_age(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    old = _chat(d, "old")
+    name = d.fresh_name("revived")
+    old, revived = _chat(d, d.fresh_name("old")), _chat(d, name)
     d.advance(hours=4)
-    young = _chat(d, "young")
+    young = _chat(d, d.fresh_name("young"))
+    d.say(wish("named", name=name))
     d.advance_to(d.now + 2 * HOUR + sweep_ms(d))
-    left = listed(d, {old.key, young.key})
+    left = listed(d, {old.key, young.key, revived.key})
     d.expect(old.key not in left, f"{old.key} is idle for longer than pruneAfterMs and still listed")
-    d.expect(young.key in left, f"{young.key} was active within pruneAfterMs and is gone")
+    for row in (young, revived):
+        d.expect(row.key in left, f"{row.key} was active within pruneAfterMs and is gone")
 
 
 @requirement("CS-MNT-003")
 @pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 1000 * HOUR, "maxEntries": 5})
 def test_the_cap_keeps_the_most_recent_rows(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    rows = _chats(d, 9)
+    names = [d.fresh_name("chat") for _ in range(8)]
+    rows: dict[str, Session] = {}
+    # The oldest row is active again before there are too many: it is one of those that stay.
+    for name in [*names[:4], names[0], *names[4:]]:
+        if name in rows:
+            d.say(wish("named", name=name))
+            rows[name] = replace(rows[name], updated_ms=d.now)
+        else:
+            rows[name] = _chat(d, name)
+        d.advance(minutes=1)
     d.advance_to(d.now + sweep_ms(d))
-    known = {s.key for s in rows}
+    known = {s.key for s in rows.values()}
     left = [s for s in d.sessions() if s.key in known]
-    d.judge(cap_findings(rows, left, 5))
+    d.judge(cap_findings(list(rows.values()), left, 5))
     d.expect(bool(left), "the cap removed every row")
 
 
@@ -94,11 +108,26 @@ def test_maintenance_leaves_a_run_under_way_alone(cronsession_driver: Driver) ->
 @pytest.mark.cronsession_config(
     maintenance={"mode": "enforce", "pruneAfterMs": 12 * HOUR, "maxEntries": 1000}
 )
-def test_a_dry_run_names_what_enforcing_removes(cronsession_driver: Driver) -> None:
+def test_a_dry_run_names_what_age_removes(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    _chats(d, 3)
-    # Due to go now, and not swept yet unless a sweep falls on this very minute: both plans must agree anyway.
-    d.advance_to(d.now + 12 * HOUR)
+    _chats(d, 3, seconds=7)
+    # An odd moment, and then just late enough: the last row is due, and a sweep has hardly come between.
+    d.advance(seconds=16)
+    _chat(d, d.fresh_name("last"))
+    d.advance_to(d.now + 12 * HOUR + 1000 + d.hello.lateness_ms)
+    _check_dry_run(d)
+
+
+@requirement("CS-MNT-005")
+@pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 1000 * HOUR, "maxEntries": 2})
+def test_a_dry_run_names_what_the_cap_removes(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    _chats(d, 6, seconds=1)
+    _check_dry_run(d)
+
+
+def _check_dry_run(d: Driver) -> None:
+    """Nothing may be due, because it has gone already: both plans must agree all the same."""
     before = {s.key for s in d.sessions()}
     planned = d.maintain(dry_run=True)
     d.expect({s.key for s in d.sessions()} == before, "a dry run of maintenance changed the store")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..driver import Driver, every
+from ..driver import Driver, Handle, every
 from ..model import ERROR, HANG, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
@@ -14,8 +14,8 @@ HOUR = 60 * MINUTE
 retention = pytest.mark.cronsession_config(sessionRetentionMs=HOUR)
 
 
-def _check_gone(d: Driver, keys: set[str], why: str) -> None:
-    d.advance_to(d.now + HOUR + sweep_ms(d))
+def _check_gone(d: Driver, keys: set[str], why: str, *, since_ms: int | None = None) -> None:
+    d.advance_to((d.now if since_ms is None else since_ms) + HOUR + sweep_ms(d))
     left = listed(d, keys)
     d.expect(
         not left, f"retention and a sweep interval have passed and {why} are still listed: {sorted(left)}"
@@ -82,7 +82,7 @@ def test_receipts_of_runs_that_ended_badly_go(cronsession_driver: Driver, end: s
     d.advance()
     if end == "cancel":
         run = next(r for r in d.runs(job) if not r.finished)
-        d.world.call("run/cancel", {"id": run.id})
+        d.cancel(run.id)
     d.advance(minutes=2)
     d.expect(d.model.open_turns() == 0, f"the run that should end by {end} is still under way")
     keys = {s.key for s in rows_of(d, job)}
@@ -118,16 +118,30 @@ def test_a_run_under_way_is_never_reaped(cronsession_driver: Driver, target: str
 
 @requirement("CS-REA-007")
 @retention
-def test_shared_sessions_are_not_reaped(cronsession_driver: Driver) -> None:
+@pytest.mark.parametrize("form", ["named", "key", "main"])
+def test_shared_sessions_are_not_reaped(cronsession_driver: Driver, form: str) -> None:
     d = cronsession_driver
-    job = d.add(target="named", name=d.fresh_name("kept"))
-    first = d.evidence(job)
+    d.require(*{"key": ["session.key", "session.isolated"], "main": ["session.main"]}.get(form, []))
+    if form == "key":
+        _, found = d.try_add(target="isolated", key=d.fresh_name("kept"))
+    else:
+        found = d.add(target=form, name=d.fresh_name("kept") if form == "named" else None)
+    if found is None or not _shares(d, job := found):
+        d.not_observed("the session key of an isolated job is not followed, so there is no session to keep")
+        return
+    first = d.turns(job)[-1]
     rows = rows_of(d, job)
     d.advance_to(d.now + 5 * HOUR + sweep_ms(d))
     d.expect(
-        not {s.key for s in rows} - listed(d, {s.key for s in rows}), "the row of a named session was reaped"
+        not {s.key for s in rows} - listed(d, {s.key for s in rows}), "the row of a shared session was reaped"
     )
-    d.expect(d.evidence(job).saw_turn(first), "a named session lost its context after some hours")
+    d.expect(d.evidence(job).saw_turn(first), "a shared session lost its context after some hours")
+
+
+def _shares(d: Driver, job: Handle) -> bool:
+    """Whether two runs of the job share a session; that they should is another requirement's question."""
+    first, second = d.run_now(job).turn, d.run_now(job).turn
+    return first is not None and second is not None and second.saw_turn(first)
 
 
 @requirement("CS-REA-008")
@@ -163,5 +177,7 @@ def test_receipts_from_before_a_restart_go(cronsession_driver: Driver) -> None:
     job = d.add()
     d.evidence(job)
     keys = receipts(d, job)
+    ended = d.now
+    d.advance(minutes=30)
     d.restart()
-    _check_gone(d, keys, "receipts from before a restart")
+    _check_gone(d, keys, "receipts from before a restart", since_ms=ended)

@@ -28,6 +28,40 @@ def test_every_run_is_listed_once_and_honestly(cronsession_driver: Driver) -> No
     d.expect(ok == answered, f"{answered} turn(s) were answered, {ok} run(s) are listed as ok")
 
 
+@requirement("CS-RUN-001")
+def test_every_scheduled_run_is_listed(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.every", "clock.advance")
+    job = d.add(every(minutes=10), target="isolated")
+    d.answers(job, ERROR)
+    d.advance(minutes=35)
+    turns = d.turns(job)
+    statuses = [r.status for r in d.runs(job) if r.started_ms is not None]
+    answered = sum(t.state == "answered" for t in turns)
+    d.expect(
+        sorted(statuses) == sorted(["ok"] * answered + ["error"] * (len(turns) - answered)),
+        f"of {len(turns)} scheduled runs {answered} were answered; they are listed as {statuses}",
+    )
+
+
+@requirement("CS-RUN-001")
+def test_a_cancelled_run_is_not_ok(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("run.cancel", "clock.advance")
+    job = d.add(target="isolated")
+    d.answers(job, HANG)
+    d.trigger(job)
+    d.advance()
+    run = next((r for r in d.runs(job) if not r.finished), None)
+    if run is None:
+        d.fail("a run that waits for the model is not listed as running")
+    assert run is not None
+    d.cancel(run.id)
+    d.advance()
+    statuses = [r.status for r in d.runs(job)]
+    d.expect("ok" not in statuses, f"a run that was cancelled is listed as {statuses}")
+
+
 @requirement("CS-RUN-002")
 def test_a_timed_out_run_ends_and_frees_the_job(cronsession_driver: Driver) -> None:
     d = cronsession_driver
@@ -45,8 +79,14 @@ def test_a_timed_out_run_ends_and_frees_the_job(cronsession_driver: Driver) -> N
         statuses in (["timeout"], ["error"]),
         f"at its time-out ({instant(d.now)}) the run is listed as {statuses}",
     )
+    d.expect(
+        not d.model.open_turns(), "the run is listed as ended and its request to the model is still open"
+    )
     upcoming = d.stored(job).next_run_ms
-    d.expect(upcoming is not None, "after a timed-out run the job has no next run")
+    d.expect(
+        upcoming is not None and upcoming > d.now,
+        f"after a timed-out run the job has no run to come: {instant(upcoming)}",
+    )
     assert upcoming is not None
     d.advance_to(upcoming + d.hello.lateness_ms)
     d.expect(len(d.turns(job)) >= 2, "after a timed-out run the job did not run at its next slot")

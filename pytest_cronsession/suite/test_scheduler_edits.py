@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..driver import Driver, cron, every
+from ..driver import Driver, Handle, cron, every
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
@@ -31,10 +31,15 @@ def test_unreadable_schedules_are_rejected(cronsession_driver: Driver, case: str
     if not d.has("job.update"):
         return
     job = d.add(cron("0 12 * * *"))
-    upcoming = d.stored(job).next_run_ms
-    edit = d.update(job, schedule=_UNREADABLE[case])
+    stored = d.stored(job).raw
+    edit = d.update(job, schedule=_UNREADABLE[case], name="half an edit")
     d.expect(edit.rejected is not None, f"an edit to the schedule {_UNREADABLE[case]} was accepted")
-    d.expect(d.stored(job).next_run_ms == upcoming, "the refused edit changed the next run")
+    after = d.stored(job).raw
+    for member in ("name", "enabled", "schedule", "nextRunAtMs"):
+        d.expect(
+            after.get(member) == stored.get(member),
+            f"the refused edit changed {member} from {stored.get(member)} to {after.get(member)}",
+        )
 
 
 @requirement("CS-SCH-007")
@@ -48,6 +53,20 @@ def test_a_disabled_job_rests_and_makes_up_for_nothing(cronsession_driver: Drive
     d.expect(d.stored(job).next_run_ms is None, "a disabled job has a next run")
     d.advance(hours=2)
     d.expect(len(d.turns(job)) == ran, "a disabled job ran by schedule")
+    _check_goes_on(d, job)
+
+
+@requirement("CS-SCH-007")
+def test_a_job_added_disabled_rests(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10), enabled=False)
+    d.expect(d.stored(job).next_run_ms is None, "a job that was added disabled has a next run")
+    d.advance(minutes=35)
+    d.expect(not d.turns(job), "a job that was added disabled ran by schedule")
+    _check_goes_on(d, job)
+
+
+def _check_goes_on(d: Driver, job: Handle) -> None:
     d.edit(job, enabled=True)
     upcoming = d.stored(job).next_run_ms
     d.expect(upcoming is not None and upcoming > d.now, f"enabled again, the next run is {instant(upcoming)}")
@@ -69,6 +88,23 @@ def test_an_edited_schedule_replaces_the_old_one(cronsession_driver: Driver) -> 
         f"after the edit the next run is {instant(upcoming)}, by the new schedule {instant(slots[0])} (old: {instant(old)})",
     )
     step_through(d, job, slots, slots[-1] + 25 * MINUTE)
+
+
+@requirement("CS-SCH-008")
+@pytest.mark.parametrize(
+    ("expr", "tz"), [("0 9 * * *", "Asia/Kolkata"), ("40 5 * * *", "UTC")], ids=["zone", "expression"]
+)
+def test_an_edit_of_one_part_replaces_the_schedule(cronsession_driver: Driver, expr: str, tz: str) -> None:
+    d = cronsession_driver
+    job = d.add(cron("0 9 * * *", "UTC"))
+    slots = cron_slots(expr, tz, d.now, d.now + 2 * DAY)
+    d.edit(job, schedule=cron(expr, tz))
+    upcoming = d.stored(job).next_run_ms
+    d.expect(
+        upcoming == slots[0],
+        f"after the edit the next run is {instant(upcoming)}, by the new schedule {instant(slots[0])}",
+    )
+    step_through(d, job, slots, slots[-1] + MINUTE)
 
 
 @requirement("CS-SCH-009")
@@ -104,6 +140,8 @@ def test_a_manual_run_leaves_the_next_run(cronsession_driver: Driver, kind: str)
 def test_a_forward_jump_repeats_and_stops_nothing(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add(every(minutes=10))
+    first = d.stored(job).next_run_ms
+    assert first is not None
     d.advance(minutes=11)
     before = len(d.turns(job))
     d.jump(minutes=65)
@@ -116,4 +154,9 @@ def test_a_forward_jump_repeats_and_stops_nothing(cronsession_driver: Driver) ->
         f"after a jump the next run is {instant(upcoming)}",
     )
     assert upcoming is not None
+    if d.hello.policy("intervalAnchor") == "grid":
+        d.expect(
+            (upcoming - first) % (10 * MINUTE) == 0,
+            f"the next run {instant(upcoming)} is none of the job's slots",
+        )
     step_through(d, job, [upcoming, upcoming + 10 * MINUTE], upcoming + 15 * MINUTE)

@@ -65,10 +65,16 @@ def test_key_set_by_an_edit_is_honoured_or_reported(cronsession_driver: Driver) 
 @requirement("CS-RES-019")
 def test_policy_for_a_key_on_an_isolated_job(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    write, _ = d.try_add(target="isolated", key=d.fresh_name("policy-key"))
+    declared = d.require_answer("sessionKey")
+    write, job = d.try_add(target="isolated", key=d.fresh_name("policy-key"))
     seen = "reject" if write.rejected else "report" if write.reports("session.key") else "honour"
-    declared = d.hello.policy("sessionKey")
     d.expect(seen == declared, f"policy sessionKey is {declared!r}, the write looks like {seen!r}")
+    if job is not None and seen == "report":
+        first = d.evidence(job)
+        d.expect(
+            not d.evidence(job).saw_turn(first),
+            "the key was reported as unused and the runs share a session all the same",
+        )
 
 
 @requirement("CS-RES-003")
@@ -130,10 +136,15 @@ def test_named_target_and_differing_key(cronsession_driver: Driver, way: str) ->
 
 
 @requirement("CS-RES-005")
-def test_main_target_and_differing_key(cronsession_driver: Driver) -> None:
+@pytest.mark.parametrize("way", ["add", "edit"])
+def test_main_target_and_differing_key(cronsession_driver: Driver, way: str) -> None:
     d = cronsession_driver
     key = d.fresh_name("beside-main")
-    write, _ = d.try_add(target="main", key=key)
+    if way == "add":
+        write, _ = d.try_add(target="main", key=key)
+    else:
+        d.require("job.update")
+        write = d.update(d.add(target="main"), session=wish("main", key=key))
     d.expect(
         accounted_for(write, "session.key", "session.target"),
         f"target main and the session key {key!r} were both accepted and neither was reported as unused",

@@ -155,6 +155,13 @@ def test_one_name_under_two_agents(cronsession_driver: Driver) -> None:
 def test_the_resolved_session_is_the_one_used(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add(target="named", name=d.fresh_name("dry"))
+    _check_resolved(d, job)
+    if d.has("job.update"):
+        d.edit(job, session=wish("named", name=d.fresh_name("dry-again")))
+        _check_resolved(d, job)
+
+
+def _check_resolved(d: Driver, job: Handle) -> None:
     resolved = d.stored(job).resolved_key
     run = d.run_now(job).run
     if resolved is None or run is None or run.session_key is None:
@@ -167,8 +174,18 @@ def test_the_resolved_session_is_the_one_used(cronsession_driver: Driver) -> Non
 def test_a_job_resolved_as_fresh_gets_a_fresh_session(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add(target="isolated")
-    resolved = d.stored(job).raw.get("resolved") or {}
-    first, second = d.evidence(job), d.evidence(job)
+    stored = d.stored(job)
+    resolved = stored.raw.get("resolved") or {}
+    done, second = d.run_now(job), d.evidence(job)
+    first = done.turn
+    if first is None:
+        d.fail("a run was started and no request with the job's text reached the model")
+    assert first is not None
+    used = done.run.session_key if done.run is not None else None
+    d.expect(
+        None in (used, stored.resolved_key) or used == stored.resolved_key,
+        f"resolved as {stored.resolved_key!r}, the run used {used!r}",
+    )
     shared = second.saw_turn(first)
     d.expect(
         not (shared and resolved.get("fresh") is True), "resolved as fresh, and two runs shared a session"
