@@ -10,7 +10,7 @@ from typing import Any, Protocol
 class WallClock(Protocol):
     """A patched wall clock. ``move_to`` takes epoch milliseconds."""
 
-    def move_to(self, now_ms: int) -> None: ...
+    def move_to(self, now_ms: float) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -29,7 +29,7 @@ class _Freezegun:
         )
         self._frozen: Any = self._freezer.start()
 
-    def move_to(self, now_ms: int) -> None:
+    def move_to(self, now_ms: float) -> None:
         self._frozen.move_to(datetime.fromtimestamp(now_ms / 1000, UTC).replace(tzinfo=None))
 
     def stop(self) -> None:
@@ -45,7 +45,7 @@ class _TimeMachine:
         self._traveller = time_machine.travel(datetime.fromtimestamp(now_ms / 1000, UTC), tick=False)
         self._coordinates: Any = self._traveller.start()
 
-    def move_to(self, now_ms: int) -> None:
+    def move_to(self, now_ms: float) -> None:
         self._coordinates.move_to(datetime.fromtimestamp(now_ms / 1000, UTC), tick=False)
 
     def stop(self) -> None:
