@@ -1,0 +1,33 @@
+"""The mutants by name: ``pytest --cronsession-target=python:tests.mutants.gateways:KeyIgnoredOnAdd``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import bounds, contexts, durability, edits, keys, reaping, runs, slots, targets
+from .altered import MUTANTS, Mutant
+
+__all__ = [
+    "MUTANTS",
+    "Mutant",
+    "bounds",
+    "contexts",
+    "durability",
+    "edits",
+    "keys",
+    "reaping",
+    "runs",
+    "slots",
+    "targets",
+]
+
+
+def __getattr__(name: str) -> Callable[[], Any]:
+    if name not in MUTANTS:
+        raise AttributeError(name)
+    return MUTANTS[name].factory
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *MUTANTS]

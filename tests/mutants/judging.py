@@ -1,0 +1,100 @@
+"""Putting gateways before the real plugin: which tests judge what, and what a report says."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Collection, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SUITE = ROOT / "pytest_cronsession" / "suite"
+BROKEN = ("fail", "warn")
+SLOW = (
+    "test_sessions_sharing_a_key_stay_stable",
+    "test_the_store_stays_within_its_bounds",
+    "test_cron_slots_match_the_oracle",
+    "test_cron_dialect",
+    "test_any_name_is_opaque",
+    "test_files_do_not_become_ever_more",
+)
+"""Tests that cost as much as all others together: only for gateways that are expected to fail there."""
+
+
+@cache
+def tests() -> dict[str, frozenset[str]]:
+    """The suite's test functions by node id, each with the requirements that it judges."""
+    found = {}
+    for file in sorted(SUITE.glob("test_*.py")):
+        module = importlib.import_module(f"pytest_cronsession.suite.{file.stem}")
+        for name, value in vars(module).items():
+            marks = getattr(value, "pytestmark", []) if name.startswith("test_") else []
+            ids = [i for mark in marks if mark.name == "cronsession_requirement" for i in mark.args]
+            if ids:
+                found[f"cronsession/{file.name}::{name}"] = frozenset(ids)
+    return found
+
+
+def part(*, slow: bool) -> list[str]:
+    """The slow tests, or all others."""
+    return [node for node in tests() if node.endswith(SLOW) is slow]
+
+
+def selection(expected: Iterable[str]) -> list[str]:
+    """The quick ones of the tests that should fail; the slow ones if there are no others."""
+    wanted = frozenset(expected)
+    breaking = [node for node, ids in tests().items() if ids & wanted]
+    return [node for node in breaking if not node.endswith(SLOW)] or breaking
+
+
+def judged_by(nodes: Collection[str]) -> frozenset[str]:
+    """The requirements about which these tests have the whole say."""
+    left_out = {i for node, ids in tests().items() if node not in nodes for i in ids}
+    return frozenset(i for node in nodes for i in tests()[node]) - left_out
+
+
+def broken(report: dict[str, Any]) -> set[str]:
+    """The requirements that the gateway breaks."""
+    return {row["id"] for row in report["requirements"] if row["outcome"] in BROKEN}
+
+
+def errors(report: dict[str, Any]) -> dict[str, str]:
+    """What could not be judged, because the gateway itself failed."""
+    return {row["id"]: row["message"] for row in report["requirements"] if row["outcome"] == "error"}
+
+
+class Court:
+    """A worker process; see :mod:`.worker`."""
+
+    def __init__(self) -> None:
+        self._worker = subprocess.Popen(
+            [sys.executable, "-m", "tests.mutants.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+
+    def judge(self, target: str, *arguments: str) -> dict[str, Any]:
+        """The report of a run against ``target``; raises :class:`AssertionError` if there is none."""
+        assert self._worker.stdin is not None
+        assert self._worker.stdout is not None
+        request = [f"--cronsession-target=python:{target}", *arguments]
+        self._worker.stdin.write(json.dumps(request) + "\n")
+        self._worker.stdin.flush()
+        line = self._worker.stdout.readline()
+        assert line, f"the worker ended with {self._worker.wait()} while it judged {target}"
+        report: dict[str, Any] = json.loads(line)
+        assert "trouble" not in report, f"{target}: no report was written\n{report['trouble']}"
+        return report
+
+    def close(self) -> None:
+        assert self._worker.stdin is not None
+        self._worker.stdin.close()
+        self._worker.wait(timeout=60)
+        assert self._worker.stdout is not None
+        self._worker.stdout.close()

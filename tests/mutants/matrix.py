@@ -1,0 +1,51 @@
+"""Every mutant against the whole suite: ``python -m tests.mutants.matrix [--quick | --slow] [NAME...]``.
+
+Prints what each breaks and where that is not what its entry says, then how many mutants break each requirement.
+Some ten seconds for each mutant; half of that with ``--quick``, which leaves out the slow tests, or with ``--slow``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+
+from pytest_cronsession import catalog
+
+from .gateways import MUTANTS
+from .judging import Court, broken, errors, judged_by, part, tests
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 1 if an entry is wrong."""
+    names = [name for name in arguments if not name.startswith("-")]
+    parts = [part(slow=argument == "--slow") for argument in arguments if argument in ("--quick", "--slow")]
+    nodes = parts[0] if parts else list(tests())
+    court, kills, wrong = Court(), Counter[str](), 0
+    for name in names or MUTANTS:
+        began = time.perf_counter()
+        report = court.judge(f"tests.mutants.gateways:{name}", *nodes)
+        found, expected, failed = broken(report), MUTANTS[name].expected, errors(report)
+        # What the tests that were left out have a say in may be found, and need not.
+        expected &= found | judged_by(nodes)
+        kills.update(found)
+        agrees = found == expected and not failed
+        wrong += not agrees
+        print(
+            f"{'  ' if agrees else '! '}{name} {' '.join(sorted(found))} ({time.perf_counter() - began:.1f} s)"
+        )
+        for word, ids in (("unexpected", found - expected), ("missing", expected - found)):
+            if ids:
+                print(f"    {word}: {' '.join(sorted(ids))}")
+        for identity, message in failed.items():
+            print(f"    error: {identity}: {message.splitlines()[0]}")
+        sys.stdout.flush()
+    court.close()
+    print("\nkillers of each requirement")
+    for identity in catalog.load().requirements:
+        print(f"  {identity} {kills[identity]}")
+    return min(1, wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

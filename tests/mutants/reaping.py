@@ -1,0 +1,184 @@
+"""Gateways that keep receipts too long, or take what is no receipt or in use (area reaper)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cronsession_reference.engine import Engine
+from cronsession_reference.jobs import Job
+from cronsession_reference.settings import DAY
+from cronsession_reference.store import Run, SessionRow
+
+from .altered import Altered, Rows, is_receipt, wrap, wrong
+
+
+@wrong("openclaw#63442", "REA-001", "REA-003", "REA-004", "REA-005", "REA-009", "STO-009")
+class ReaperIsOff(Altered):
+    """Retention is accepted and no receipt ever goes."""
+
+    def alter(self, engine: Engine) -> None:
+        engine.reaper.retention_ms = None
+
+
+class Sparing(Altered):
+    """A reaper that spares receipts that it should take."""
+
+    def spares(self, engine: Engine, row: SessionRow, now: int) -> bool:
+        return False
+
+    def alter(self, engine: Engine) -> None:
+        def choose(inner: Callable[[int], Rows], now: int) -> Rows:
+            return (row for row in inner(now) if not self.spares(engine, row, now))
+
+        wrap(engine.reaper, "plan", choose)
+
+
+@wrong("bugs:R1", "REA-001", "REA-009")
+class RetentionCountsFromTheLastRun(Sparing):
+    """Receipts go when their job has not run for the time of retention."""
+
+    def spares(self, engine: Engine, row: SessionRow, now: int) -> bool:
+        newest = max(r.updated_ms for r in engine.store.sessions() if r.job_id == row.job_id)
+        return now - newest <= (engine.reaper.retention_ms or 0)
+
+
+@wrong("openclaw#46369", "REA-003")
+class OrphansStay(Sparing):
+    """The reaper goes through the jobs, so the receipts of a removed one stay."""
+
+    def spares(self, engine: Engine, row: SessionRow, now: int) -> bool:
+        return row.job_id is None or engine.store.job(row.job_id) is None
+
+
+@wrong("bugs:R6", "REA-004")
+class DisabledJobsAreForgotten(Sparing):
+    """The reaper goes through the jobs that are enabled."""
+
+    def spares(self, engine: Engine, row: SessionRow, now: int) -> bool:
+        job = engine.store.job(row.job_id or "")
+        return job is not None and not job.enabled
+
+
+@wrong("openclaw#63442", "REA-005")
+class FailedReceiptsStay(Sparing):
+    """Receipts go when their run was finished, and only ok counts as finished."""
+
+    def spares(self, engine: Engine, row: SessionRow, now: int) -> bool:
+        runs = {run.session_key: run.status for run in engine.store.runs()}
+        return runs.get(row.key, "ok") != "ok"
+
+
+@wrong("bugs:R6", "REA-001", "REA-003", "REA-004", "REA-005", "STO-009")
+class SweepNeedsTraffic(Altered):
+    """Receipts are looked at when a run ends, and at no other time."""
+
+    def alter(self, engine: Engine) -> None:
+        wrap(engine.reaper, "is_due", lambda inner, *look: False)
+
+        def finished(inner: Callable[[Run, Job], Any], run: Run, job: Job) -> Any:
+            more = inner(run, job)
+            sweep(engine.clock.now())
+            return more
+
+        sweep = engine.reaper.sweep
+        wrap(engine.reaper, "sweep", lambda inner, now: [])
+        wrap(engine.runner, "finished", finished)
+
+
+@wrong("bugs:R7", "REA-002")
+class RetentionIsHalved(Altered):
+    """Receipts go when half of their time has passed."""
+
+    def alter(self, engine: Engine) -> None:
+        if engine.reaper.retention_ms is not None:
+            engine.reaper.retention_ms //= 2
+
+
+def _reap(engine: Engine, chosen: Callable[[SessionRow, int, int], bool]) -> None:
+    """Let the reaper take these rows too; ``chosen`` gets the row, now, and retention."""
+
+    def sweep(inner: Callable[[int], list[str]], now: int) -> list[str]:
+        removed, retention = inner(now), engine.reaper.retention_ms
+        for row in engine.store.sessions() if retention is not None else []:
+            if chosen(row, now, retention or 0):
+                engine.transcripts.remove(row.id)
+                engine.store.delete_session(row.key)
+                removed.append(row.key)
+        return removed
+
+    wrap(engine.reaper, "is_due", lambda inner, *look: True)
+    wrap(engine.reaper, "sweep", sweep)
+
+
+@wrong("openclaw#56034", "REA-006")
+class RunsUnderWayAreReaped(Altered):
+    """The receipt of a run that takes longer than retention goes while it is under way."""
+
+    def alter(self, engine: Engine) -> None:
+        _reap(engine, lambda row, now, kept: is_receipt(row) and now - row.updated_ms > kept)
+
+
+@wrong("bugs:R3", "REA-006")
+class RetentionCountsFromTheStart(Altered):
+    """Retention counts from the start of the run: after a long one its receipt goes at once."""
+
+    def alter(self, engine: Engine) -> None:
+        def chosen(row: SessionRow, now: int, kept: int) -> bool:
+            free = engine.store.lease_owner(row.key) is None
+            return is_receipt(row) and free and now - row.created_ms > kept
+
+        _reap(engine, chosen)
+
+
+def _lasting(engine: Engine, row: SessionRow) -> bool:
+    """Whether it is a shared session that is not in use."""
+    return row.kind == "named" and engine.store.lease_owner(row.key) is None
+
+
+@wrong("bugs:R11", "REA-007")
+class SharedSessionsAreReaped(Altered):
+    """Every session that a job has used is a receipt to the reaper."""
+
+    def alter(self, engine: Engine) -> None:
+        def chosen(row: SessionRow, now: int, kept: int) -> bool:
+            ran = any(run.session_key == row.key for run in engine.store.runs())
+            return ran and _lasting(engine, row) and now - row.updated_ms > kept
+
+        _reap(engine, chosen)
+
+
+@wrong("bugs:R11", "REA-007")
+class KeyedSessionsAreReaped(Altered):
+    """The session of a key is a receipt to the reaper, because the target of its job is isolated."""
+
+    def alter(self, engine: Engine) -> None:
+        keyed: set[str] = set()
+
+        def start(inner: Callable[[Run, Job], Any], run: Run, job: Job) -> Any:
+            if job.session.target == "isolated" and job.session.key is not None:
+                keyed.add(engine.jobs.resolve(job).key or "")
+            return inner(run, job)
+
+        wrap(engine.runner, "start", start)
+        _reap(
+            engine,
+            lambda row, now, kept: row.key in keyed and _lasting(engine, row) and now - row.updated_ms > kept,
+        )
+
+
+@wrong("openclaw#120213", "REA-008")
+class NullMeansTheDefault(Altered):
+    """Retention null is taken for an absent one: 24 hours."""
+
+    def alter(self, engine: Engine) -> None:
+        if engine.reaper.retention_ms is None:
+            engine.reaper.retention_ms = DAY
+
+
+@wrong("openclaw#65151", "REA-009")
+class TranscriptsStay(Altered):
+    """Rows go, and their transcripts stay."""
+
+    def alter(self, engine: Engine) -> None:
+        wrap(engine.transcripts, "remove", lambda inner, session_id: None)

@@ -1,0 +1,61 @@
+"""A process that judges gateways, one after another: ``python -m tests.mutants.worker``.
+
+It reads requests from standard input, a JSON list of pytest's arguments a line, and answers each with the
+report, a JSON object a line. One process for all saves a second of imports for each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUIET = (
+    *("-q", "--tb=short", "--capture=no", "-p", "no:cacheprovider", "-p", "no:xdist"),
+    *("-p", "no:hypothesispytest", "--override-ini=addopts="),
+)
+
+
+class Unshrunk:
+    """Whether there is a failing life is asked here, and not which is the shortest: that takes minutes."""
+
+    def pytest_configure(self) -> None:
+        # Not before: pytest wants to import its plugins itself.
+        from hypothesis import Phase
+
+        from pytest_cronsession.suite import life
+
+        life.PHASES = (Phase.generate,)
+
+
+def judged(arguments: list[str]) -> dict[str, Any]:
+    """Run the suite in this process; answer its report, or ``{"trouble": what pytest said}``."""
+    said = io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="cronsession-mutants-") as folder:
+        report = Path(folder, "report.json")
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            pytest.main([*QUIET, f"--cronsession-report={report}", *arguments], [Unshrunk()])
+        gc.collect()
+        if not report.exists():
+            return {"trouble": said.getvalue()}
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return found
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    for line in sys.stdin:
+        answers.write(json.dumps(judged(json.loads(line))) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

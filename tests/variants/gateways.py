@@ -1,0 +1,368 @@
+"""Gateways that are right and different: ``pytest --cronsession-target=python:tests.variants.gateways:OpaqueKeys``."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from cronsession_reference import Gateway
+from cronsession_reference.engine import Engine
+from cronsession_reference.jobs import At, Job
+from cronsession_reference.keys import job_key
+from cronsession_reference.removal import remove_job
+from cronsession_reference.resolver import RECEIPT
+from cronsession_reference.sessions import Turn
+from cronsession_reference.store import Run
+
+from ..mutants.altered import Altered, is_receipt, with_wish, wrap
+
+MINUTE = 60_000
+VARIANTS: dict[str, Callable[[], Any]] = {}
+
+
+def right(factory: Any) -> Any:
+    """Enter a factory into the table of variants."""
+    VARIANTS[factory.__name__] = factory
+    return factory
+
+
+class Declaring(Altered):
+    """Declares less than the reference, or other numbers."""
+
+    lacks: ClassVar[tuple[str, ...]] = ()
+    only: ClassVar[tuple[str, ...]] = ()
+    hello: ClassVar[dict[str, Any]] = {}
+
+    def initialize(self, params: dict[str, Any]) -> dict[str, Any]:
+        found = super().initialize(params)
+        kept = [c for c in found["capabilities"] if c not in self.lacks and (not self.only or c in self.only)]
+        return {**found, "capabilities": kept, **self.hello}
+
+
+_SECOND_ANSWERS = {
+    "keyCase": "preserve",
+    "sessionKey": "reject",
+    "currentFallback": "reject",
+    "catchUp": "skip",
+    "missedOneShot": "skip",
+    "pastOneShot": "run",
+    "intervalAnchor": "start",
+    "overlap": "queue",
+    "dst": "ocps",
+    "defaultZone": "utc",
+}
+_THIRD_ANSWERS = {
+    "sessionKey": "report",
+    "catchUp": "all",
+    "pastOneShot": "missed",
+    "intervalAnchor": "end",
+    "dst": "shift",
+}
+
+
+@right
+class SecondAnswers(Altered, does=_SECOND_ANSWERS):
+    """Answers every policy in another way than the default."""
+
+
+@right
+class ThirdAnswers(Altered, does=_THIRD_ANSWERS):
+    """And in yet another way; a key is reported by way of the member it is part of."""
+
+    def _written(self, written: Any) -> dict[str, Any]:
+        answer = super()._written(written)
+        unused = [{**u, "field": u["field"].partition(".")[0]} for u in answer.pop("unused", [])]
+        return {**answer, "unused": unused} if unused else answer
+
+
+@right
+class OpaqueKeys(Altered, does={"dst": "both"}):
+    """Keys are shown as hashes, and known again when they come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, str] = {}
+
+    def _shown(self, key: str) -> str:
+        found = hashlib.sha256(key.encode()).hexdigest()[:20]
+        self._known[found] = key
+        return found
+
+    def _rows(self, rows: list[dict[str, Any]], member: str) -> list[dict[str, Any]]:
+        return [{**row, member: row[member] and self._shown(row[member])} for row in rows]
+
+    def session_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"sessions": self._rows(super().session_list(params)["sessions"], "key")}
+
+    def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"runs": self._rows(super().run_list(params)["runs"], "sessionKey")}
+
+    def store_maintain(self, params: dict[str, Any]) -> dict[str, Any]:
+        answer = super().store_maintain(params)
+        return {**answer, "removed": [self._shown(key) for key in answer["removed"]]}
+
+    def alter(self, engine: Engine) -> None:
+        def describe(inner: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:
+            data = inner(job)
+            key = data["resolved"].get("sessionKey")
+            return (
+                data
+                if key is None
+                else {**data, "resolved": {"sessionKey": self._shown(key), "fresh": False}}
+            )
+
+        wrap(engine.jobs, "describe", describe)
+
+    def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
+        def change(wish: dict[str, Any]) -> dict[str, Any]:
+            return {**wish, "key": self._known.get(wish["key"], wish["key"])} if "key" in wish else wish
+
+        return super().job_add(with_wish(params, change))
+
+
+@right
+class ReceiptsGoAtOnce(Declaring):
+    """A fresh session is gone when its run has ended."""
+
+    lacks = ("receipts",)
+
+    def alter(self, engine: Engine) -> None:
+        def finish(inner: Callable[..., None], turn: Turn, run: Run, job: Job, status: str) -> None:
+            row = turn.row
+            inner(turn, run, job, status)
+            if row is not None and is_receipt(row):
+                engine.transcripts.remove(row.id)
+                engine.store.delete_session(row.key)
+
+        wrap(engine.runner, "_finish", finish)
+
+
+@right
+class SchedulerOnly(Declaring):
+    """Runs jobs on time, and has no more to offer."""
+
+    only = ("clock.advance", "schedule.at", "schedule.every", "schedule.cron", "session.isolated")
+    hello: ClassVar[dict[str, Any]] = {"profiles": ["scheduler"]}
+
+
+@right
+class SessionsOnly(Declaring):
+    """Keeps sessions by name and key, and starts jobs by hand."""
+
+    only = ("clock.advance", "schedule.cron", "session.named", "session.isolated", "session.key", "trigger")
+    hello: ClassVar[dict[str, Any]] = {"profiles": ["sessions"]}
+
+
+@right
+class RunsAreLate(Declaring):
+    """Starts everything 400 ms after its slot, as declared."""
+
+    late_ms = 400
+    hello: ClassVar[dict[str, Any]] = {"latenessMs": late_ms}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._base = replace(self._base, lateness_ms=self.late_ms)
+
+    def alter(self, engine: Engine) -> None:
+        wrap(engine.store, "due", lambda inner, now: inner(now - self.late_ms))
+
+        def next_due(inner: Callable[[], int | None]) -> int | None:
+            due = inner()
+            return None if due is None else due + self.late_ms
+
+        wrap(engine.store, "next_due", next_due)
+
+
+@right
+class SweepsAreRare(Declaring):
+    """Sweeps every ten minutes, applies limits at no other time, and does not tell how old a row is."""
+
+    sweep_ms = 590_000
+    hello: ClassVar[dict[str, Any]] = {"sweepIntervalMs": 600_000}
+
+    def alter(self, engine: Engine) -> None:
+        wrap(engine.desk, "_make_room", lambda inner, now: None)
+
+    def session_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        rows = super().session_list(params)["sessions"]
+        return {"sessions": [{k: v for k, v in row.items() if k != "updatedAtMs"} for row in rows]}
+
+
+@right
+class RunsAreNotListed(Declaring):
+    """Has no run/list, and so nothing to cancel."""
+
+    lacks = ("run.list", "run.slot", "run.cancel")
+
+    def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+@right
+class JobsStay(Declaring):
+    """Jobs can be disabled, and not removed."""
+
+    lacks = ("job.remove",)
+
+    def job_remove(self, params: dict[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+@right
+class NothingIsIsolated(Declaring):
+    """Knows lasting sessions only."""
+
+    lacks = ("session.isolated", "session.current", "session.key", "session.mode", "receipts", "retention")
+
+    def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
+        if params["job"]["session"]["target"] in ("isolated", "current"):
+            return {"rejected": {"field": "session.target", "reason": "is not known here"}}
+        return super().job_add(params)
+
+
+@right
+def InMemory() -> Gateway:
+    """Forgets everything when it stops, and says so."""
+    return Gateway(store="memory")
+
+
+@right
+class Talkative(Altered):
+    """Adds instructions, sends content in parts, keeps a row for the job, and has few words for outcomes."""
+
+    def alter(self, engine: Engine) -> None:
+        def complete(inner: Callable[..., Any], messages: list[dict[str, Any]]) -> Any:
+            parts = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
+            return inner([{"role": "system", "content": "You are run by a timer."}, *parts])
+
+        def finish(inner: Callable[..., None], turn: Turn, run: Run, job: Job, status: str) -> None:
+            row = turn.row
+            inner(turn, run, job, {"timeout": "error", "cancelled": "error"}.get(status, status))
+            if row is not None and is_receipt(row):
+                now = engine.clock.now()
+                base = replace(row, key=job_key(job.agent, job.id), kind=RECEIPT, updated_ms=now)
+                engine.store.put_session(base)
+
+        wrap(engine.runner.model, "complete", complete)
+        wrap(engine.runner, "_finish", finish)
+
+
+@right
+class OneShotsAreRetried(Altered):
+    """A failed one-shot is run twice more, and a one-shot that is done is gone."""
+
+    def alter(self, engine: Engine) -> None:
+        tries: dict[str, int] = {}
+
+        def finished(inner: Callable[[Run, Job], Any], run: Run, job: Job) -> Any:
+            more = inner(run, job)
+            stored = engine.store.job(job.id)
+            if stored is None or not isinstance(stored.schedule, At) or run.slot_ms is None:
+                return more
+            tries[job.id] = tries.get(job.id, 0) + 1
+            if run.status == "error" and tries[job.id] < 3:
+                again = engine.clock.now() + 30 * MINUTE
+                engine.store.put_job(replace(stored, enabled=True, next_run_ms=again))
+            else:
+                remove_job(engine.store, job.id, engine.clock.now(), engine.settings.agents)
+            return more
+
+        wrap(engine.runner, "finished", finished)
+
+
+@right
+class StartsAreSpread(Altered):
+    """After a start what is overdue waits two minutes, and an interrupted run is run again."""
+
+    def alter(self, engine: Engine) -> None:
+        start, store = engine.clock.now(), engine.store
+        calm = start + 2 * MINUTE
+
+        def due(inner: Callable[[int], list[str]], now: int) -> list[str]:
+            if now >= calm:
+                return inner(now)
+            overdue = set(inner(start - 1))
+            return [job_id for job_id in inner(now) if job_id not in overdue]
+
+        def next_due(inner: Callable[[], int | None]) -> int | None:
+            if engine.clock.now() >= calm:
+                return inner()
+            nexts = [job.next_run_ms for job in store.jobs() if job.next_run_ms is not None]
+            return min((calm if when < start else when for when in nexts), default=None)
+
+        def recover(inner: Callable[..., None], *, resume: bool = True) -> None:
+            broken = [run.job_id for run in store.open_runs()]
+            inner(resume=resume)
+            for job_id in broken:
+                engine.clock.call_at(calm, partial(engine.scheduler.trigger, job_id, due=False))
+
+        wrap(store, "due", due)
+        wrap(store, "next_due", next_due)
+        wrap(engine.scheduler, "recover", recover)
+
+
+@right
+class IntervalsFollowTheClock(Altered):
+    """An interval without an anchor is counted from the epoch, so its first slot comes early."""
+
+    def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
+        return super().job_add(self._anchored(params, "job"))
+
+    def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
+        return super().job_update(self._anchored(params, "patch"))
+
+    def _anchored(self, params: dict[str, Any], part: str) -> dict[str, Any]:
+        schedule = params[part].get("schedule") or {}
+        if schedule.get("kind") != "every":
+            return params
+        return {**params, part: {**params[part], "schedule": {"anchorMs": 0, **schedule}}}
+
+
+@right
+class NamesAreStrict(Altered):
+    """Names are plain lower-case words; of two members that differ the key is reported as unused."""
+
+    PLAIN = re.compile(r"[a-z0-9-]+")
+
+    def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self._checked(super().job_add, params, "job")
+
+    def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self._checked(super().job_update, params, "patch")
+
+    async def session_send(self, params: dict[str, Any]) -> dict[str, Any]:
+        name = params["session"].get("name")
+        if name is not None and not self.PLAIN.fullmatch(name):
+            raise ValueError(f"there is no session {name!r}")
+        return await super().session_send(params)
+
+    def _checked(
+        self, write: Callable[..., dict[str, Any]], params: dict[str, Any], part: str
+    ) -> dict[str, Any]:
+        wish = params[part].get("session") or {}
+        name, loses = wish.get("name"), False
+        if name is not None and not self.PLAIN.fullmatch(name):
+            return {"rejected": {"field": "session.name", "reason": "is a to z, 0 to 9 and dashes"}}
+
+        def change(wish: dict[str, Any]) -> dict[str, Any]:
+            nonlocal loses
+            loses = wish["target"] in ("named", "main") and wish.get("key") not in (None, wish.get("name"))
+            return {k: v for k, v in wish.items() if k != "key"} if loses else wish
+
+        answer = write(with_wish(params, change))
+        if loses and "job" in answer:
+            answer["unused"] = [{"field": "session.key", "reason": "the target decides"}]
+        return answer
+
+
+def __getattr__(name: str) -> Callable[[], Any]:
+    """One policy, one other answer: ``python:tests.variants.gateways:dst_shift``."""
+    policy, _, answer = name.partition("_")
+    if not policy or not answer:
+        raise AttributeError(name)
+    return lambda: Gateway(policies={policy: answer})
