@@ -31,6 +31,7 @@ class Judge:
         self.trouble = ""
         self._cases: dict[str, list[Result]] = {}
         self._virtual_ms: dict[str, int] = {}
+        self._left_out: dict[str, tuple[int, int]] = {}
         self._problems: list[str] = []
         self._listed = 0
         self._started = datetime.now(UTC)
@@ -60,6 +61,15 @@ class Judge:
         if self.state.hello is not None:
             node.workerinput["cronsession_hello"] = states.to_wire(self.state.hello)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        # Only where nobody has asked for another way, and where it saves booting real gateways.
+        if not self.state.target.costly or config.getoption("dist") != "load":
+            return None
+        from .spreading import ByWorld
+
+        return ByWorld(config, log, self.state.suite)
+
     def pytest_report_header(self) -> str:
         if self.state.hello is None:
             return f"cronsession: target {self.state.options.target}, tier {self.state.options.tier}"
@@ -83,6 +93,8 @@ class Judge:
         if found:
             self._cases[report.nodeid] = found
             self._virtual_ms[report.nodeid] = results.virtual_ms(report.user_properties)
+            for identity, noted in results.examples_left_out(report.user_properties).items():
+                self._left_out[identity] = min(noted, self._left_out.get(identity, noted))
         elif report.failed and self._of_suite(report.nodeid):
             # xdist reports for a worker that died, and knows nothing of requirements.
             self._cases.setdefault(report.nodeid, [])
@@ -147,7 +159,15 @@ class Judge:
         words += ["-m", option.markexpr] if option.markexpr else []
         return self.state.command(*words, baseline=True)
 
+    def _budget(self) -> dict[str, Any] | None:
+        """What the run was allowed to cost, and which examples were left out for it."""
+        if self.state.budget_s is None:
+            return None
+        fewer = {i: {"looked": done, "of": of} for i, (done, of) in sorted(self._left_out.items())}
+        return {"seconds": self.state.budget_s, "fewerExamples": fewer}
+
     def _environment(self) -> dict[str, Any]:
+        budget = self._budget()
         return {
             "python": platform.python_version(),
             "pytest": pytest.__version__,
@@ -155,7 +175,7 @@ class Judge:
             "started": self._started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "seconds": round(time.perf_counter() - self._clock, 3),
             "virtualSeconds": sum(self._virtual_ms.values()) / 1000,
-        }
+        } | ({} if budget is None else {"budget": budget})
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
         broken = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
@@ -182,4 +202,5 @@ class Judge:
             self.judgement,
             lambda requirement: self.state.command("-k", requirement),
             selection=self.selection and self.state.options.report is None,
+            budget=self._budget(),
         )

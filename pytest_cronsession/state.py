@@ -13,6 +13,7 @@ from . import baseline as baselines
 from . import catalog as catalogs
 from . import collection
 from .baseline import Baseline, BaselineError
+from .budget import USUAL_S
 from .catalog import Catalog, in_tier
 from .collection import Selection, Suite
 from .contract import Hello
@@ -32,6 +33,11 @@ class State:
     selection: Selection
     target: Target
     hello: Hello | None = None
+
+    @property
+    def budget_s(self) -> float | None:
+        """What the run may cost in seconds; None where the gateway costs next to nothing."""
+        return self.options.budget_s or (USUAL_S if self.target.costly else None)
 
     @property
     def known(self) -> Baseline:

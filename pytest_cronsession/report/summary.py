@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..catalog import Catalog
 from ..contract import Hello
@@ -48,8 +49,9 @@ def lines(
     rerun: Callable[[str], str],
     *,
     selection: bool = False,
+    budget: Mapping[str, Any] | None = None,
 ) -> Iterator[Line]:
-    """The whole summary. ``rerun`` gives the command for a requirement.
+    """The whole summary. ``rerun`` gives the command for a requirement, ``budget`` is the report's.
 
     Of a ``selection`` there is no verdict.
     """
@@ -61,6 +63,10 @@ def lines(
         )
     else:
         yield from _verdict(judgement)
+    if budget is not None and budget["fewerExamples"]:
+        fewer = [f"{i} ({n['looked']} of {n['of']})" for i, n in budget["fewerExamples"].items()]
+        text = f"budget {budget['seconds']:g} s, so fewer examples of {', '.join(fewer)}"
+        yield from (Line(part) for part in textwrap.wrap(text, WIDTH, subsequent_indent="  "))
     yield Line("")
     shown = [r for r in judgement.rows if not (selection and _left_out(r))]
     yield from _table(catalog, shown)

@@ -149,6 +149,9 @@ class Life(RuleBasedStateMachine):
 def explore(driver: Driver, law: str) -> None:
     """Live through many lives; raises the shrunk failure, with the steps that broke the law."""
     count, steps = SIZES["core"]
+    # Each life has a gateway of its own, which boots and restarts.
+    count, phases = driver.few(count, 1), PHASES[:1] if driver.budget.limited else PHASES
+    steps = driver.few(steps, 12)
     try:
         run_state_machine_as_test(
             lambda: Life(driver, law),  # type: ignore[arg-type]  # any factory will do
@@ -160,7 +163,7 @@ def explore(driver: Driver, law: str) -> None:
                 database=None,
                 print_blob=False,
                 report_multiple_bugs=False,
-                phases=PHASES,
+                phases=phases,
                 suppress_health_check=list(HealthCheck),
             ),
         )

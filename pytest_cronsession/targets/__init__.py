@@ -82,13 +82,17 @@ def _unknown_kind(text: str, kind: str) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """A target that is ready to be opened, many times and from several processes."""
+    """A target that is ready to be opened, many times and from several processes.
+
+    ``costly``: a run takes seconds and a boot tens of them, so worlds are kept and examples are few.
+    """
 
     spec: TargetSpec
     transport: str
     opener: Callable[[], Any] = field(repr=False)
     prepare: Callable[[Callable[[str], None]], None] = field(default=lambda say: None, repr=False)
     timeouts: Mapping[str, float] = field(default_factory=dict)
+    costly: bool = False
 
     @property
     def spec_text(self) -> str:
@@ -197,7 +201,8 @@ def _openclaw(spec: TargetSpec, cache: Path) -> Target:
         return PythonChannel(lambda: OpenClawGateway(package=found["package"]), spec.text)
 
     slow = {"gateway/start": 180.0, "job/add": 120.0, "session/send": 120.0, "gateway/stop": 60.0}
-    return Target(spec, "adapter", opener, prepare, slow)
+    slow |= {"clock/advance": 400.0, "clock/jump": 200.0}
+    return Target(spec, "adapter", opener, prepare, slow, costly=True)
 
 
 def _entry_point(spec: TargetSpec, cache: Path) -> Target:

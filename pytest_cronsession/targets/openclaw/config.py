@@ -19,6 +19,7 @@ from typing import Any
 from .package import ENTRY, Package
 
 MODEL = "cronsession"
+REQUEST_S = 2_000_000  # OpenClaw's timers end at 2,147,000
 # OpenClaw keeps lock files and an empty folder here, whatever TMPDIR says.
 _SHARED_TMP = Path("/tmp")
 
@@ -121,6 +122,8 @@ def openclaw_config(
         "baseUrl": params["modelUrl"],
         "apiKey": params["token"],
         "api": "openai-completions",
+        # A turn that a test holds for hours is no hanging connection.
+        "timeoutSeconds": REQUEST_S,
         "models": [model],
     }
     config: dict[str, Any] = {
@@ -151,6 +154,8 @@ def openclaw_config(
         "discovery": {"mdns": {"mode": "off"}},
         "update": {"checkOnStart": False},
         "telemetry": {"enabled": False},
+        # A job of the gateway's own, every night at three.
+        "plugins": {"entries": {"memory-core": {"config": {"dreaming": {"enabled": False}}}}},
     }
     _retention(config, params["config"])
     return config

@@ -1,4 +1,4 @@
-"""OpenClaw behind the contract: one real gateway process, asked over its own WebSocket protocol."""
+"""OpenClaw behind the contract: one real gateway process on virtual time, asked over its own WebSocket protocol."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ...contract import PROTOCOL, SPEC_REVISION
+from ...contract import PROFILES, PROTOCOL, SPEC_REVISION
 from ...outcomes import TargetError, UnsupportedOperation
 from . import mapping, runs
 from .instance import Instance, boot
 from .package import Package
 from .rpc import RpcError
 from .store import session_rows
+from .timeline import REAL_BELOW_MS
 
 Json = dict[str, Any]
 
@@ -26,6 +27,7 @@ CAPABILITIES = (
     *("session.isolated", "session.named", "session.main", "session.current", "session.key", "session.send"),
     *("agents", "job.update", "job.remove", "job.disable", "job.revision"),
     *("trigger", "trigger.due", "run.list", "run.cancel", "run.timeout", "restart", "crash"),
+    *("clock.advance", "clock.jump", "retention", "maintenance"),
 )
 # What OpenClaw documents. It publishes no answer to sessionKey, so the default is what it is held to.
 POLICIES = {
@@ -41,7 +43,7 @@ POLICIES = {
 
 
 class OpenClawGateway:
-    """One instance at a time, in real time. All methods belong on one event loop."""
+    """One instance at a time. All methods belong on one event loop."""
 
     def __init__(self, *, package: Package) -> None:
         self._package = package
@@ -59,15 +61,14 @@ class OpenClawGateway:
             "url": "https://github.com/openclaw/openclaw",
             "specRevision": SPEC_REVISION,
             "capabilities": list(CAPABILITIES),
-            "profiles": ["sessions", "durability"],
+            "profiles": list(PROFILES),
             "policies": dict(POLICIES),
-            "latenessMs": 5000,
         }
 
     # --- life ------------------------------------------------------------------------------------------
 
     async def gateway_start(self, params: Json) -> Json:
-        """Boot at real time (``nowMs`` is what it is), and wait until requests are let in."""
+        """Boot at ``nowMs``, and wait until requests are let in."""
         if self._instance is not None:
             raise TargetError("gateway/start", "it is running already")
         self._instance = await boot(self._package, params)
@@ -84,6 +85,18 @@ class OpenClawGateway:
         if instance is not None:
             await instance.kill()
         return {}
+
+    # --- time ------------------------------------------------------------------------------------------
+
+    async def clock_advance(self, params: Json) -> Json:
+        timeline = self._running("clock/advance").time
+        await timeline.advance(params["toMs"])
+        return {"nowMs": timeline.clock.now_ms}
+
+    async def clock_jump(self, params: Json) -> Json:
+        timeline = self._running("clock/jump").time
+        await timeline.jump(params["toMs"])
+        return {"nowMs": timeline.clock.now_ms}
 
     def _running(self, operation: str) -> Instance:
         if self._instance is None:
@@ -211,7 +224,8 @@ class OpenClawGateway:
             {"sessionKey": key, "message": params["text"], "idempotencyKey": str(uuid.uuid4())},
         )
         while True:
-            wait = {"runId": sent["runId"], "timeoutMs": 10_000}
+            # Shorter than what the clock holds up, so that it ends by itself.
+            wait = {"runId": sent["runId"], "timeoutMs": REAL_BELOW_MS - 500}
             ended = await instance.must("session/send", "agent.wait", wait)
             if ended.get("status") not in ("timeout", "pending"):
                 return self._reply(key, ended)
