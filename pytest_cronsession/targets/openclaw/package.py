@@ -12,7 +12,7 @@ from pathlib import Path
 from ...outcomes import TargetUsageError
 from .node import EXTRA, Node, find_node
 
-TESTED_VERSION = "2026.9.6"
+TESTED_VERSIONS = ("2026.4.5", "2026.9.6")
 ENTRY = "openclaw.mjs"
 
 
@@ -85,7 +85,7 @@ def _on_path() -> Path:
     if command is None:
         raise TargetUsageError(
             "target openclaw: there is no command openclaw on PATH; name a folder with openclaw:FOLDER, "
-            f"or have a version installed with openclaw@{TESTED_VERSION}"
+            f"or have a version installed with openclaw@{TESTED_VERSIONS[-1]}"
         )
     # npm puts a link on PATH that points into the package.
     real = Path(command).resolve()
