@@ -11,6 +11,7 @@ from .json_seeding import seed_rows
 from .json_store import session_rows
 
 _NEVER_MINUTES = 5_000_000
+_RARELY = "576h"  # its timer takes no more than 24 days
 
 
 def adjust_config(config: Json) -> None:
@@ -19,6 +20,8 @@ def adjust_config(config: Json) -> None:
     del config["models"]["catalogRefresh"]
     for provider in config["models"]["providers"].values():
         provider.pop("timeoutSeconds", None)
+    # Without a cadence it skips the system events of jobs. At the cadence itself it has nothing to do: see files.
+    config["agents"]["defaults"]["heartbeat"] = {"every": _RARELY}
     # Its default gives every session a new id at four in the morning, named ones too.
     config.setdefault("session", {})["reset"] = {"mode": "idle", "idleMinutes": _NEVER_MINUTES}
     # This plugin asks npx for a coding agent at every start: 215 MB in HOME, from the network.
@@ -78,6 +81,7 @@ APRIL = Dialect(
     reply=reply,
     session_rows=session_rows,
     seed_rows=seed_rows,
+    files={"HEARTBEAT.md": "# Nothing to do.\n"},
     # It ignores the config's logging block, and keeps a log in /tmp/openclaw whatever one asks for.
     env={"OPENCLAW_LOG_LEVEL": "warn"},
 )

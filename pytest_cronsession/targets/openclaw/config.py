@@ -90,6 +90,8 @@ def prepare(package: Package, params: Mapping[str, Any], port: int) -> Launch:
     )
     config = openclaw_config(params, root, port, agents)
     dialect.adjust_config(config)
+    for name, text in dialect.files.items():
+        (launch.workspace / name).write_text(text, "utf-8")
     (launch.state / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     return launch
 

@@ -35,11 +35,11 @@ class Reply:
 class Dialect:
     """One version's words and ways.
 
-    ``protocol`` of its WebSocket; ``signed``: a connection without a signed device has no rights;
-    ``lacks`` and ``gains``: capabilities against those of the newest version; ``methods``: requests that the
-    adapter makes and no other version has to know; ``names_runs``: the history knows a run by the id that
-    ``cron.run`` answered with; ``env`` for the process; ``listing``: further parameters
-    of ``cron.list``; ``current_delivery``: the delivery mode of a job for the calling session.
+    ``protocol`` of its WebSocket; ``signed``: a connection without a signed device has no rights; ``lacks``
+    and ``gains``: capabilities against those of the newest version; ``methods``: requests that the adapter
+    makes and no other version has to know; ``names_runs``: the history knows a run by the id that ``cron.run``
+    answered with; ``current_delivery``: the delivery mode of a job for the calling session; ``listing``:
+    further parameters of ``cron.list``; ``files`` in the workspace; ``env`` for the process.
     """
 
     protocol: int
@@ -56,6 +56,7 @@ class Dialect:
     reply: Callable[[Gateway, str, Mapping[str, Any]], Awaitable[Reply]]
     session_rows: Callable[[Path, int], list[Json]]
     seed_rows: Callable[[Path, Sequence[SeedRow]], None]
+    files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     listing: Mapping[str, Any] = field(default_factory=dict)
 

@@ -108,7 +108,7 @@ class RpcClient:
             async for message in self._ws:
                 frame = json.loads(message)
                 if frame.get("event") == "connect.challenge" and not self._challenge.done():
-                    self._challenge.set_result(frame["payload"])
+                    self._challenge.set_result(frame.get("payload") or {})
                 waiting = self._waiting.get(str(frame.get("id"))) if frame.get("type") == "res" else None
                 if waiting is not None and not waiting.done():
                     waiting.set_result(frame)
@@ -147,7 +147,11 @@ class RpcClient:
         )
         if self._challenge not in done:
             raise RpcGone(f"no challenge to sign ({self._closed or f'within {_HELLO_S:g} s'})")
-        return self._challenge.result()
+        challenge = self._challenge.result()
+        lacking = [name for name in ("nonce", "ts") if name not in challenge]
+        if lacking:
+            raise RpcGone(f"its challenge cannot be signed: it lacks {' and '.join(lacking)}")
+        return challenge
 
     async def close(self) -> None:
         """Close, without waiting long for a gateway that does not answer."""
