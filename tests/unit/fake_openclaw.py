@@ -47,6 +47,10 @@ class Fake:
                 raise Refused("UNAVAILABLE", "rate limit exceeded", retryable=True, retryAfterMs=60_000)
         return handler(params)
 
+    def challenge(self) -> dict[str, Any]:
+        """What a connection is told first."""
+        return {}
+
     def connect(self, params: dict[str, Any]) -> dict[str, Any]:
         if params["auth"]["token"] != os.environ["OPENCLAW_GATEWAY_TOKEN"]:
             raise Refused("INVALID_REQUEST", "unauthorized: token mismatch")
@@ -145,15 +149,16 @@ def _task(job: str) -> dict[str, Any]:
     }
 
 
-async def main(port: int) -> None:
-    fake, seen = Fake(), [0]
+async def main(port: int, fake: Fake) -> None:
+    seen = [0]
 
     async def talk(ws: ServerConnection) -> None:
         seen[0] += 1
         if MODE == "starting" and seen[0] < 3:
             await ws.close(1013, "gateway starting")
             return
-        await ws.send(json.dumps({"type": "event", "event": "connect.challenge", "payload": {}}))
+        first = {"type": "event", "event": "connect.challenge", "payload": fake.challenge()}
+        await ws.send(json.dumps(first))
         adds: list[int] = []
         async for message in ws:
             request = json.loads(message)
@@ -171,7 +176,8 @@ async def main(port: int) -> None:
         await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
+def run(fake: Fake) -> None:
+    """Be the gateway until told to end."""
     print(f"fake OpenClaw in mode {MODE}", flush=True)
     fifo = os.open(HERE / "alive", os.O_WRONLY) if (HERE / "alive").exists() else None
     if fifo is not None:
@@ -186,4 +192,8 @@ if __name__ == "__main__":
         sys.exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_IGN if MODE == "stubborn" else lambda *_: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(int(sys.argv[sys.argv.index("--port") + 1])))
+        asyncio.run(main(int(sys.argv[sys.argv.index("--port") + 1]), fake))
+
+
+if __name__ == "__main__":
+    run(Fake())

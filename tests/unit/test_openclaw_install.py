@@ -6,12 +6,13 @@ import json
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from pytest_cronsession.outcomes import TargetUsageError
-from pytest_cronsession.targets.openclaw import install, node, package
+from pytest_cronsession.targets.openclaw import install, node, package, provision
 from pytest_cronsession.targets.openclaw.install import RegistryUnreachable
 from pytest_cronsession.targets.openclaw.node import Node
 from pytest_cronsession.targets.openclaw.package import Package, find_package
@@ -277,3 +278,49 @@ def test_unwritable_cache(tmp_path: Path, npm: Node) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TargetUsageError, match=r"cannot install below .*--cronsession-cache"):
         install.install("2026.9.6", tmp_path / "file", npm, silent)
+
+
+# --- what is installed beside a version ---------------------------------------------------------------------
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "package.json").read_text())
+    return loaded
+
+
+def test_a_version_gets_what_its_plugins_need(tmp_path: Path, npm: Node) -> None:
+    said: list[str] = []
+    root = install.install("2026.4.5", tmp_path / "c", npm, said.append)
+    asked = manifest(root.parents[1])
+    assert asked["overrides"] == {"linkedom": "0.18.12"}
+    assert asked["dependencies"]["openclaw"] == "2026.4.5"
+    assert asked["dependencies"]["zca-js"] == "2.1.2"
+    assert "820 MB" in said[0]
+
+
+def test_a_version_without_an_entry_gets_nothing_beside_it(tmp_path: Path, npm: Node) -> None:
+    root = install.install("2026.9.6", tmp_path / "c", npm, silent)
+    assert manifest(root.parents[1]) == {"private": True, "dependencies": {"openclaw": "2026.9.6"}}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [None, "{", "[]", '{"dependencies": {"openclaw": "2026.4.5"}}', '{"overrides": {"linkedom": "0.18.12"}}'],
+)
+def test_a_folder_that_lacks_what_is_needed_is_replaced(tmp_path: Path, npm: Node, found: str | None) -> None:
+    final = tmp_path / "c" / "openclaw" / "2026.4.5"
+    make_package(final / "node_modules" / "openclaw", "2026.4.5")
+    if found is not None:
+        (final / "package.json").write_text(found)
+    install.install("2026.4.5", tmp_path / "c", npm, silent)
+    assert (final / "ran").exists()
+    (final / "ran").unlink()
+    install.install("2026.4.5", tmp_path / "c", npm, silent)
+    assert not (final / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "needed"), [("2026.4.0", True), ("2026.4.29", True), ("2026.5.0", False), ("2026.3.9", False)]
+)
+def test_the_range_of_an_entry(version: str, needed: bool) -> None:
+    assert bool(provision.provision_for(version).dependencies) is needed

@@ -305,6 +305,12 @@ def test_a_skipped_run_never_started() -> None:
     assert run["startedAtMs"] is None
 
 
+def test_a_skipped_run_of_a_free_job_has_ended() -> None:
+    free = {"id": "j", "state": {"nextRunAtMs": 5}}
+    (run,) = runs.merge([ended(status="skipped")], [], [free])
+    assert (run["status"], run["endedAtMs"]) == ("skipped", 1050)
+
+
 def test_runs_of_system_jobs_are_left_out() -> None:
     system = {"id": "j", "declarationKey": "heartbeat:main"}
     assert runs.merge([ended()], [ledger("running", started=5)], [system]) == []

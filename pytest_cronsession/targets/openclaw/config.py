@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from .package import ENTRY, Package
+from .versions import dialect_for
 
 MODEL = "cronsession"
 REQUEST_S = 2_000_000  # OpenClaw's timers end at 2,147,000
+CONFIG = "openclaw.json"
 # OpenClaw keeps lock files and an empty folder here, whatever TMPDIR says.
 _SHARED_TMP = Path("/tmp")
 
@@ -47,7 +49,22 @@ class Launch:
     @property
     def state(self) -> Path:
         """OpenClaw's own state folder."""
-        return self.root / "state"
+        return state_folder(self.root)
+
+
+def state_folder(root: Path) -> Path:
+    """OpenClaw's own state folder below the ``stateDir`` of the contract."""
+    return root.absolute() / "state"
+
+
+def default_agent(state: Path) -> str:
+    """The default agent of the config that the gateway of this state folder had last.
+
+    Raises :class:`OSError` if it was never started there.
+    """
+    agents = json.loads((state / CONFIG).read_text("utf-8"))["agents"]["list"]
+    found: str = agents[0]["id"]
+    return found
 
 
 def prepare(package: Package, params: Mapping[str, Any], port: int) -> Launch:
@@ -56,6 +73,7 @@ def prepare(package: Package, params: Mapping[str, Any], port: int) -> Launch:
     Raises :class:`OSError` if the state folder cannot be written.
     """
     root = Path(params["stateDir"]).absolute()
+    dialect = dialect_for(package.version)
     for name in ("state", "home", "workspace", "tmp", "log"):
         (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     agents = tuple(params["config"].get("agents") or ("main",))
@@ -65,14 +83,17 @@ def prepare(package: Package, params: Mapping[str, Any], port: int) -> Launch:
             str(package.root / ENTRY),
             *("gateway", "--port", str(port), "--bind", "loopback"),
         ),
-        env=environment(package, root, port, params),
+        env={**environment(package, root, port, params), **dialect.env},
         root=root,
         port=port,
         token=params["token"],
         agents=agents,
     )
-    config = json.dumps(openclaw_config(params, root, port, agents), indent=2)
-    (launch.state / "openclaw.json").write_text(config + "\n", "utf-8")
+    config = openclaw_config(params, root, port, agents)
+    dialect.adjust_config(config)
+    for name, text in dialect.files.items():
+        (launch.workspace / name).write_text(text, "utf-8")
+    (launch.state / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     return launch
 
 
@@ -98,7 +119,7 @@ def environment(package: Package, root: Path, port: int, params: Mapping[str, An
         "TMPDIR": str(root / "tmp"),
         "OPENCLAW_HOME": str(root / "home"),
         "OPENCLAW_STATE_DIR": str(root / "state"),
-        "OPENCLAW_CONFIG_PATH": str(root / "state" / "openclaw.json"),
+        "OPENCLAW_CONFIG_PATH": str(root / "state" / CONFIG),
         "OPENCLAW_GATEWAY_TOKEN": params["token"],
         "OPENCLAW_GATEWAY_PORT": str(port),
         **dict.fromkeys(on, "1"),
@@ -154,8 +175,6 @@ def openclaw_config(
         "discovery": {"mdns": {"mode": "off"}},
         "update": {"checkOnStart": False},
         "telemetry": {"enabled": False},
-        # A job of the gateway's own, every night at three.
-        "plugins": {"entries": {"memory-core": {"config": {"dreaming": {"enabled": False}}}}},
     }
     _retention(config, params["config"])
     return config

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ...contract import PROFILES, PROTOCOL, SPEC_REVISION
 from ...outcomes import TargetError, UnsupportedOperation
-from . import mapping, runs
+from . import mapping, runs, seeding
+from .config import default_agent, state_folder
 from .instance import Instance, boot
 from .package import Package
 from .rpc import RpcError
-from .store import session_rows
+from .store import StoreUnreadable
 from .timeline import REAL_BELOW_MS
+from .versions import dialect_for
 
 Json = dict[str, Any]
 
@@ -47,6 +49,7 @@ class OpenClawGateway:
 
     def __init__(self, *, package: Package) -> None:
         self._package = package
+        self._dialect = dialect_for(package.version)
         self._instance: Instance | None = None
 
     def log_tail(self) -> str:
@@ -60,7 +63,7 @@ class OpenClawGateway:
             "version": self._package.version,
             "url": "https://github.com/openclaw/openclaw",
             "specRevision": SPEC_REVISION,
-            "capabilities": list(CAPABILITIES),
+            "capabilities": self._dialect.capabilities(CAPABILITIES),
             "profiles": list(PROFILES),
             "policies": dict(POLICIES),
         }
@@ -111,7 +114,12 @@ class OpenClawGateway:
     async def job_add(self, params: Json) -> Json:
         instance = self._running("job/add")
         try:
-            added = mapping.to_add(params["job"], params.get("context"), instance.launch.agents[0])
+            added = mapping.to_add(
+                params["job"],
+                params.get("context"),
+                instance.launch.agents[0],
+                self._dialect.current_delivery,
+            )
             return {"job": mapping.from_job(await instance.ask_apart("job/add", "cron.add", added))}
         except mapping.Inexpressible as error:
             raise UnsupportedOperation("job/add", f"OpenClaw has no word for {error}") from error
@@ -121,8 +129,9 @@ class OpenClawGateway:
     async def job_update(self, params: Json) -> Json:
         instance = self._running("job/update")
         try:
-            stored = await instance.ask("job/update", "cron.get", {"id": params["id"]})
-            changed: Json = {"id": params["id"], "patch": mapping.to_patch(params["patch"], stored)}
+            stored = await self._dialect.stored_job(instance, params["id"])
+            patch = mapping.to_patch(params["patch"], stored, self._dialect.current_delivery)
+            changed: Json = {"id": params["id"], "patch": patch}
             if "expectedRevision" in params:
                 changed["expectedConfigRevision"] = params["expectedRevision"]
             return {"job": mapping.from_job(await instance.ask_apart("job/update", "cron.update", changed))}
@@ -159,44 +168,27 @@ class OpenClawGateway:
         try:
             answer = await instance.ask_apart("job/trigger", "cron.run", asked)
         except RpcError as error:
-            if error.code != "INVALID_REQUEST":
+            if error.code != "INVALID_REQUEST" and not mapping.is_refusal(error.message):
                 raise instance.broken("job/trigger", str(error)) from error
             return {"started": False, "runId": None, "reason": error.message}
         started = bool(answer.get("enqueued") or answer.get("ran"))
         reason = None if started else str(answer.get("reason") or "the gateway gives no reason")
-        return {"started": started, "runId": answer.get("runId"), "reason": reason}
+        run_id = answer.get("runId") if self._dialect.names_runs else None
+        return {"started": started, "runId": run_id, "reason": reason}
 
     # --- runs ------------------------------------------------------------------------------------------
 
     async def run_list(self, params: Json) -> Json:
-        # Tasks first: a run that ends in between is then listed as ended, never left out.
-        tasks = await self._tasks("run/list")
+        # What is running first: a run that ends in between is then listed as ended, never left out.
+        tasks = await self._dialect.running(self._running("run/list"), "run/list")
         history = self._running("run/list").pages("run/list", "cron.runs", {"scope": "all"}, "entries")
         entries, jobs = await asyncio.gather(history, self._jobs("run/list"))
         found = runs.merge(entries, tasks, jobs)
         since = params.get("sinceMs", 0)
         return {"runs": [run for run in found if (run["startedAtMs"] or run["endedAtMs"]) >= since]}
 
-    async def _tasks(self, operation: str) -> list[Json]:
-        found: list[Json] = []
-        cursor: Json = {}
-        while True:
-            page = await self._running(operation).must(operation, "tasks.list", {"limit": 500, **cursor})
-            found += page["tasks"]
-            if not page.get("nextCursor"):
-                return found
-            cursor = {"cursor": page["nextCursor"]}
-
     async def run_cancel(self, params: Json) -> Json:
-        for task in await self._tasks("run/cancel"):
-            if task.get("runtime") != "cron" or not task.get("sourceId") or task.get("startedAt") is None:
-                continue
-            if runs.run_id(str(task.get("runId", "")), task["sourceId"], task["startedAt"]) == params["id"]:
-                answer = await self._running("run/cancel").must(
-                    "run/cancel", "tasks.cancel", {"taskId": task["taskId"]}
-                )
-                return {"cancelled": bool(answer.get("cancelled"))}
-        return {"cancelled": False}
+        return {"cancelled": await self._dialect.cancel(self._running("run/cancel"), params["id"])}
 
     # --- sessions --------------------------------------------------------------------------------------
 
@@ -206,8 +198,8 @@ class OpenClawGateway:
     def _rows(self, operation: str, since_ms: int = 0) -> list[Json]:
         instance = self._running(operation)
         try:
-            return session_rows(instance.launch.state, since_ms)
-        except sqlite3.Error as error:
+            return self._dialect.session_rows(instance.launch.state, since_ms)
+        except StoreUnreadable as error:
             raise instance.broken(operation, f"the session store cannot be read: {error}") from error
 
     async def session_send(self, params: Json) -> Json:
@@ -228,17 +220,33 @@ class OpenClawGateway:
             wait = {"runId": sent["runId"], "timeoutMs": REAL_BELOW_MS - 500}
             ended = await instance.must("session/send", "agent.wait", wait)
             if ended.get("status") not in ("timeout", "pending"):
-                return self._reply(key, ended)
+                return await self._reply(instance, key, ended)
             if time.monotonic() > limit:
                 raise instance.broken("session/send", f"no reply within {REPLY_S:g} s")
 
-    def _reply(self, key: str, ended: Mapping[str, Any]) -> Json:
-        session_id = (ended.get("terminalReceipt") or {}).get("sessionId")
-        reply = (ended.get("terminalReply") or {}).get("text")
-        answer: Json = {"sessionKey": key, "reply": reply}
-        if session_id:
-            answer["sessionId"] = session_id
+    async def _reply(self, instance: Instance, key: str, ended: Mapping[str, Any]) -> Json:
+        said = await self._dialect.reply(instance, key, ended)
+        answer: Json = {"sessionKey": key, "reply": said.text}
+        if said.session_id:
+            answer["sessionId"] = said.session_id
             # The gateway may spell the key in its own way.
             rows = self._rows("session/send")
-            answer["sessionKey"] = next((row["key"] for row in rows if row["id"] == session_id), key)
+            answer["sessionKey"] = next((row["key"] for row in rows if row["id"] == said.session_id), key)
         return answer
+
+    # --- store -----------------------------------------------------------------------------------------
+
+    def store_seed(self, params: Json) -> Json:
+        """Aged rows in the stores of a stopped gateway that has run on that state folder before."""
+        if self._instance is not None:
+            raise TargetError("store/seed", "the gateway is running")
+        state = state_folder(Path(params["stateDir"]))
+        try:
+            rows = seeding.new_rows(params["rows"], default_agent(state))
+            self._dialect.seed_rows(state, rows)
+            found = {(row["agent"], row["key"]): row for row in self._dialect.session_rows(state, 0)}
+        except mapping.Inexpressible as error:
+            raise UnsupportedOperation("store/seed", f"OpenClaw has no key for {error}") from error
+        except (StoreUnreadable, OSError) as error:
+            raise TargetError("store/seed", str(error)) from error
+        return {"sessions": [found[row.agent, row.key] for row in rows]}

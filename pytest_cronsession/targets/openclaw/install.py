@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 from ...outcomes import TargetUsageError
 from .node import EXTRA, Node
 from .package import package_problem
+from .provision import Provision, provision_for
 
-USUAL = "about a minute, 600 MB"
 TICK_S = 5.0
 LIMIT_S = 1200.0
 FLAGS = (
@@ -66,12 +66,13 @@ def install(version: str, cache: Path, node: Node, say: Callable[[str], None]) -
     home = cache / "openclaw"
     final = home / version
     root = final / "node_modules" / "openclaw"
-    if package_problem(root) is None:
+    needed = provision_for(version)
+    if _complete(final, needed):
         return root
     try:
         home.mkdir(parents=True, exist_ok=True)
         with _locked(home / f"{version}.lock", version, say):
-            if package_problem(root) is not None:
+            if not _complete(final, needed):
                 _install(version, home, final, node, say)
     except OSError as error:
         raise TargetUsageError(
@@ -79,6 +80,10 @@ def install(version: str, cache: Path, node: Node, say: Callable[[str], None]) -
             "name a writable folder with --cronsession-cache"
         ) from error
     return root
+
+
+def _complete(final: Path, needed: Provision) -> bool:
+    return package_problem(final / "node_modules" / "openclaw") is None and needed.problem(final) is None
 
 
 def _locked(path: Path, version: str, say: Callable[[str], None]) -> FileLock:
@@ -96,7 +101,8 @@ def _install(version: str, home: Path, final: Path, node: Node, say: Callable[[s
     if not node.npm:
         raise TargetUsageError(f"target openclaw@{version}: there is no npm beside {node.binary}: {EXTRA}")
     started = time.monotonic()
-    say(f"openclaw {version}: installing from npm into {final} (usually {USUAL})")
+    usual = provision_for(version).usual
+    say(f"openclaw {version}: installing from npm into {final} (usually {usual})")
     folder = Path(tempfile.mkdtemp(prefix=f"{version}.part-", dir=home))
     try:
         _npm(version, folder, node, say, started)
@@ -116,7 +122,8 @@ def _install(version: str, home: Path, final: Path, node: Node, say: Callable[[s
 
 def _npm(version: str, folder: Path, node: Node, say: Callable[[str], None], started: float) -> None:
     """Run npm in ``folder``, saying every few seconds that it is still at it."""
-    (folder / "package.json").write_text('{"private": true}\n', "utf-8")
+    manifest = provision_for(version).manifest(version)
+    (folder / "package.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
     log = folder / "npm.log"
     command = [*node.npm, "install", *FLAGS, f"openclaw@{version}"]
     try:

@@ -11,10 +11,12 @@ from typing import Any
 from ...clock.node_clock import NodeClock
 from ...outcomes import TargetError
 from .config import Launch, free_port, prepare, remove_shared_leftovers
-from .package import Package
+from .device import Device
+from .package import TESTED_VERSIONS, Package
 from .process import GatewayProcess
-from .rpc import RpcClient, RpcError, RpcGone, connect
+from .rpc import Login, RpcClient, RpcError, RpcGone, connect
 from .timeline import REAL_BELOW_MS, Model, Timeline
+from .versions import dialect_for
 
 Json = dict[str, Any]
 
@@ -37,17 +39,28 @@ class Instance:
         self._started_ms = clock.now_ms
         self._rpc: RpcClient | None = None
         self.time = Timeline(clock, process, model, self.jobs)
+        self._dialect = dialect_for(package.version)
+        device = Device.new() if self._dialect.signed else None
+        self._login = Login(self._dialect.protocol, launch.token, device)
 
     async def connect(self) -> None:
         """Wait until requests are answered; raise :class:`TargetError` when they will not be."""
         limit = time.monotonic() + BOOT_S
         try:
-            self._rpc = await connect(self.launch.port, self.launch.token, self._check, BOOT_S)
+            self._rpc = await connect(self.launch.port, self._login, self._check, BOOT_S)
             await self._rpc.call("cron.status", {}, max(1.0, limit - time.monotonic()))
         except (RpcError, RpcGone) as error:
             message = f"OpenClaw {self.package.version} is not ready: {error}"
             raise self.broken("gateway/start", message) from error
+        self._fits(self._rpc)
         await self._repaired()
+
+    def _fits(self, rpc: RpcClient) -> None:
+        """Refuse a version that does not know the requests to come, before a test sees half an answer."""
+        missing = sorted(self._dialect.methods - rpc.methods) if rpc.methods else []
+        if missing:
+            message = f"OpenClaw {self.package.version} does not know {', '.join(missing)}"
+            raise self.broken("gateway/start", f"{message}; tested are {' and '.join(TESTED_VERSIONS)}")
 
     async def _repaired(self) -> None:
         """Wait for the scheduler to take up its jobs: it starts some seconds after requests are let in.
@@ -112,7 +125,7 @@ class Instance:
         OpenClaw allows 30 writes of a kind (``cron.add``, ``cron.run``, ...) a minute on one connection.
         """
         try:
-            rpc = await connect(self.launch.port, self.launch.token, lambda: self._check(operation), CALL_S)
+            rpc = await connect(self.launch.port, self._login, lambda: self._check(operation), CALL_S)
         except (RpcGone, RpcError) as error:
             raise self.broken(operation, str(error)) from error
         try:
@@ -138,7 +151,7 @@ class Instance:
 
     async def jobs(self, operation: str) -> list[Json]:
         """All jobs as OpenClaw shows them, disabled ones and its own included."""
-        wanted = {"includeDisabled": True, "includeDeliveryPreviews": False}
+        wanted = {"includeDisabled": True, **self._dialect.listing}
         return await self.pages(operation, "cron.list", wanted, "jobs")
 
     async def _asked(self, rpc: RpcClient, operation: str, method: str, params: Json) -> Json:
@@ -197,7 +210,7 @@ def _clock(params: Mapping[str, Any]) -> NodeClock:
 
 
 def _port_taken(log: str) -> bool:
-    return "EADDRINUSE" in log or "address already in use" in log.lower()
+    return "EADDRINUSE" in log or "already in use" in log.lower()
 
 
 def _exit(code: int) -> str:

@@ -23,7 +23,12 @@ class Inexpressible(Exception):
 # --- to OpenClaw ------------------------------------------------------------------------------------------
 
 
-def to_add(job: Mapping[str, Any], context: Mapping[str, Any] | None, default_agent: str) -> Json:
+def to_add(
+    job: Mapping[str, Any],
+    context: Mapping[str, Any] | None,
+    default_agent: str,
+    current_delivery: str = "announce",
+) -> Json:
     """The parameters of ``cron.add``. ``context`` is the wish of the session the request is made from."""
     calling = None
     if context is not None:
@@ -33,10 +38,10 @@ def to_add(job: Mapping[str, Any], context: Mapping[str, Any] | None, default_ag
         "schedule": to_schedule(job["schedule"]),
         "wakeMode": "now",
         "payload": to_payload(job["payload"]),
-        **to_session(job["session"], calling),
+        **to_session(job["session"], calling, current_delivery),
     }
-    if "agent" in job:
-        added["agentId"] = job["agent"]
+    # Of several agents 2026.9.6 has no default one, whatever its config marks.
+    added["agentId"] = job.get("agent", default_agent)
     if "timeoutMs" in job:
         added["payload"]["timeoutSeconds"] = _seconds(job["timeoutMs"])
     for same in ("enabled", "deleteAfterRun"):
@@ -45,7 +50,7 @@ def to_add(job: Mapping[str, Any], context: Mapping[str, Any] | None, default_ag
     return added
 
 
-def to_patch(patch: Mapping[str, Any], stored: Mapping[str, Any]) -> Json:
+def to_patch(patch: Mapping[str, Any], stored: Mapping[str, Any], current_delivery: str = "announce") -> Json:
     """The ``patch`` of ``cron.update``. ``stored`` is OpenClaw's job: some members need their neighbours."""
     changed: Json = {k: patch[k] for k in ("name", "enabled") if k in patch}
     if "agent" in patch:
@@ -53,7 +58,7 @@ def to_patch(patch: Mapping[str, Any], stored: Mapping[str, Any]) -> Json:
     if "schedule" in patch:
         changed["schedule"] = to_schedule(patch["schedule"])
     if "session" in patch:
-        changed |= {"sessionKey": None, **to_session(patch["session"], None)}
+        changed |= {"sessionKey": None, **to_session(patch["session"], None, current_delivery)}
     if "payload" in patch:
         changed["payload"] = to_payload(patch["payload"])
     if "timeoutMs" in patch:
@@ -68,7 +73,7 @@ def to_patch(patch: Mapping[str, Any], stored: Mapping[str, Any]) -> Json:
     return changed
 
 
-def to_session(wish: Mapping[str, Any], calling: str | None) -> Json:
+def to_session(wish: Mapping[str, Any], calling: str | None, current_delivery: str = "announce") -> Json:
     """``sessionTarget``, ``sessionKey`` and ``delivery``. ``calling`` is the key of the calling session."""
     if "mode" in wish:
         raise Inexpressible("session.mode")
@@ -78,9 +83,7 @@ def to_session(wish: Mapping[str, Any], calling: str | None) -> Json:
     key = wish.get("key", calling if current else None)
     if key is not None:
         mapped["sessionKey"] = key
-    # There is no channel to announce on; but for target current, OpenClaw calls it delivery when it
-    # writes the reply into the bound conversation.
-    mapped["delivery"] = {"mode": "announce" if current else "none"}
+    mapped["delivery"] = {"mode": current_delivery if current else "none"}
     return mapped
 
 
@@ -189,12 +192,15 @@ _FIELDS = (
     ("payload", ("payload", "message")),
     ("deleteAfterRun", ("deleteafterrun",)),
     ("name", ("name is required", "/name")),
-    ("id", ("not found",)),
+    ("id", ("not found", "unknown cron job id")),
 )
 
 
 # OpenClaw refuses these with the code UNAVAILABLE, which otherwise means trouble of its own.
-_REFUSALS = ("agent is unavailable", "cron jobs require", "is only valid for")
+_REFUSALS = (
+    *("agent is unavailable", "cron jobs require", "is only valid for"),
+    *("unknown cron job id", "CronPattern", "CronDate"),
+)
 
 
 def is_refusal(message: str) -> bool:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...outcomes import TargetUsageError
+from .device import need_cryptography
 from .node import EXTRA, Node, find_node
+from .versions import dialect_for
 
-TESTED_VERSION = "2026.9.6"
+TESTED_VERSIONS = ("2026.4.5", "2026.9.6")
 ENTRY = "openclaw.mjs"
 
 
@@ -40,8 +42,11 @@ def find_package(version: str | None, value: str | None, cache: Path, say: Calla
     if version is not None:
         from .install import install
 
+        _need_signing(version)
         return read_package(install(version, cache, node, say), node)
-    return read_package(_folder(value) if value is not None else _on_path(), node)
+    package = read_package(_folder(value) if value is not None else _on_path(), node)
+    _need_signing(package.version)
+    return package
 
 
 def read_package(root: Path, node: Node) -> Package:
@@ -85,7 +90,7 @@ def _on_path() -> Path:
     if command is None:
         raise TargetUsageError(
             "target openclaw: there is no command openclaw on PATH; name a folder with openclaw:FOLDER, "
-            f"or have a version installed with openclaw@{TESTED_VERSION}"
+            f"or have a version installed with openclaw@{TESTED_VERSIONS[-1]}"
         )
     # npm puts a link on PATH that points into the package.
     real = Path(command).resolve()
@@ -96,6 +101,11 @@ def _on_path() -> Path:
         f"target openclaw: {command} (really {real}) does not lie in an npm package of OpenClaw; "
         "name the package folder with openclaw:FOLDER"
     )
+
+
+def _need_signing(version: str) -> None:
+    if dialect_for(version).signed:
+        need_cryptography()
 
 
 def _need_websockets() -> None:

@@ -1,4 +1,4 @@
-"""OpenClaw's WebSocket protocol, version 4, as a client that owns the shared token."""
+"""OpenClaw's WebSocket protocol as a client that owns the shared token."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -16,8 +17,8 @@ from websockets.asyncio.client import connect as _open
 from websockets.exceptions import WebSocketException
 
 from ... import __version__
+from .device import Device
 
-PROTOCOL = 4
 _SCOPES = ["operator.read", "operator.write", "operator.admin"]
 _POLL_S = 0.25
 _CLOSE_S = 2.0
@@ -41,6 +42,15 @@ class RpcGone(Exception):
     """No answer: the connection is gone, or the time is up."""
 
 
+@dataclass(frozen=True)
+class Login:
+    """How to be let in: the protocol's version, the shared token, and a device where one is asked for."""
+
+    protocol: int
+    token: str = field(repr=False)
+    device: Device | None = None
+
+
 class RpcClient:
     """One connection. Must be made on the event loop that uses it."""
 
@@ -51,7 +61,10 @@ class RpcClient:
         self._pause = pause
         self._ids = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self.methods: frozenset[str] = frozenset()
+        """The requests that the gateway says it knows, once it let us in; empty if it does not say."""
         self._closed: str | None = None
+        self._challenge: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
 
     async def call(self, method: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -89,11 +102,13 @@ class RpcClient:
         return payload if isinstance(payload, dict) else {}
 
     async def _read(self) -> None:
-        """Hand answers to those who wait. Events are not needed, but must be read."""
+        """Hand answers to those who wait. Events but the first are not needed, and must be read."""
         reason = "closed"
         try:
             async for message in self._ws:
                 frame = json.loads(message)
+                if frame.get("event") == "connect.challenge" and not self._challenge.done():
+                    self._challenge.set_result(frame.get("payload") or {})
                 waiting = self._waiting.get(str(frame.get("id"))) if frame.get("type") == "res" else None
                 if waiting is not None and not waiting.done():
                     waiting.set_result(frame)
@@ -106,11 +121,11 @@ class RpcClient:
                 if not waiting.done():
                     waiting.set_exception(RpcGone(f"the connection is gone ({reason})"))
 
-    async def hello(self, token: str) -> None:
+    async def hello(self, login: Login) -> None:
         """The first request of a connection."""
-        params = {
-            "minProtocol": PROTOCOL,
-            "maxProtocol": PROTOCOL,
+        params: dict[str, Any] = {
+            "minProtocol": login.protocol,
+            "maxProtocol": login.protocol,
             "client": {
                 "id": "gateway-client",
                 "version": __version__,
@@ -119,9 +134,24 @@ class RpcClient:
             },
             "role": "operator",
             "scopes": _SCOPES,
-            "auth": {"token": token},
+            "auth": {"token": login.token},
         }
-        await self._once("connect", params, _HELLO_S)
+        if login.device is not None:
+            params["device"] = login.device.block(params, await self._challenged())
+        said = await self._once("connect", params, _HELLO_S)
+        self.methods = frozenset((said.get("features") or {}).get("methods") or ())
+
+    async def _challenged(self) -> dict[str, Any]:
+        done, _ = await asyncio.wait(
+            (self._challenge, self._reader), timeout=_HELLO_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if self._challenge not in done:
+            raise RpcGone(f"no challenge to sign ({self._closed or f'within {_HELLO_S:g} s'})")
+        challenge = self._challenge.result()
+        lacking = [name for name in ("nonce", "ts") if name not in challenge]
+        if lacking:
+            raise RpcGone(f"its challenge cannot be signed: it lacks {' and '.join(lacking)}")
+        return challenge
 
     async def close(self) -> None:
         """Close, without waiting long for a gateway that does not answer."""
@@ -133,7 +163,7 @@ class RpcClient:
             await self._reader
 
 
-async def connect(port: int, token: str, check: Callable[[], None], timeout_s: float) -> RpcClient:
+async def connect(port: int, login: Login, check: Callable[[], None], timeout_s: float) -> RpcClient:
     """A connection that is let in; a gateway that still starts is asked again.
 
     ``check`` is called before each attempt, and raises when trying has become useless. Raises
@@ -144,7 +174,7 @@ async def connect(port: int, token: str, check: Callable[[], None], timeout_s: f
     while time.monotonic() < limit:
         check()
         try:
-            return await _attempt(port, token)
+            return await _attempt(port, login)
         except RpcError as error:
             if not error.retryable and error.code != "UNAVAILABLE":
                 raise
@@ -155,7 +185,7 @@ async def connect(port: int, token: str, check: Callable[[], None], timeout_s: f
     raise RpcGone(f"not let in within {timeout_s:.0f} s ({last})")
 
 
-async def _attempt(port: int, token: str) -> RpcClient:
+async def _attempt(port: int, login: Login) -> RpcClient:
     # With a socket of our own the library looks for no proxy.
     sock = socket.create_connection(("127.0.0.1", port), timeout=5)
     sock.setblocking(False)
@@ -166,7 +196,7 @@ async def _attempt(port: int, token: str) -> RpcClient:
         raise
     client = RpcClient(ws)
     try:
-        await client.hello(token)
+        await client.hello(login)
     except BaseException:
         await client.close()
         raise

@@ -33,7 +33,8 @@ def merge(
     """
     jobs = list(jobs)
     system = {job["id"] for job in jobs if is_system(job)}
-    busy = {(job["id"], job.get("state", {}).get("runningAtMs")) for job in jobs}
+    marks = ((job["id"], job.get("state", {}).get("runningAtMs")) for job in jobs)
+    busy = {mark for mark in marks if mark[1] is not None}
     ledger = {
         (str(t["sourceId"]), int(t["startedAt"])): t
         for t in tasks
