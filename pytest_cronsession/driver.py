@@ -81,13 +81,14 @@ class Driver(Lifetime):
     ) -> tuple[Write, Handle | None]:
         """Add a job, which the gateway may refuse. ``caller`` is the session the request is made from.
 
-        Without a schedule the job does not come due by itself; without a target its runs have fresh sessions,
-        where the gateway can do that.
+        Without a schedule the job does not come due by itself. Without a target its runs have fresh sessions, where
+        the gateway can do that; on one that costs real time a session of its own name, which costs least.
         """
         tag = self.model.new_tag()
         if target is None:
-            target = "isolated" if self.has("session.isolated") else "named"
-            name = None if self.has("session.isolated") else self.fresh_name("any")
+            lasting = self.has("session.named") and self.budget.limited
+            target = "isolated" if self.has("session.isolated") and not lasting else "named"
+            name = self.fresh_name("any") if target == "named" else None
         kind = payload or ("systemEvent" if target == "main" else "agentTurn")
         job = {
             "name": f"job {tag}",

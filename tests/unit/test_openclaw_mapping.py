@@ -92,7 +92,8 @@ def test_add_maps_every_member() -> None:
 
 def test_add_leaves_out_what_was_not_asked_for() -> None:
     added = mapping.to_add(JOB, None, "main")
-    assert not added.keys() & {"agentId", "enabled", "deleteAfterRun", "sessionKey"}
+    assert added["agentId"] == "main", "among several agents 2026.9.6 has no default one"
+    assert not added.keys() & {"enabled", "deleteAfterRun", "sessionKey"}
     assert "timeoutSeconds" not in added["payload"]
 
 

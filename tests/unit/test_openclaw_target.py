@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_cronsession.contract import Hello
+from pytest_cronsession.model import InProcessModel, Script
 from pytest_cronsession.outcomes import TargetError, UnsupportedOperation
 from pytest_cronsession.schemas import message_problem
 from pytest_cronsession.targets.openclaw import config, instance, process
@@ -37,12 +38,13 @@ JOB = {
 
 def start_params(state: Path, **wanted: Any) -> dict[str, Any]:
     return {
-        "nowMs": 0,
+        "nowMs": 5_000,
         "stateDir": str(state),
         "modelUrl": "http://127.0.0.1:1/v1",
         "token": "secret",
         "hostZone": "America/Denver",
         "config": wanted,
+        "model": InProcessModel(Script()),
     }
 
 
@@ -112,7 +114,7 @@ def test_hello(fake: Package) -> None:
     said = OpenClawGateway(package=fake).initialize({"protocol": 1, "specRevision": 1})
     assert message_problem("initialize", "result", said) is None
     hello = Hello.parse(said)
-    assert hello.realtime
+    assert not hello.realtime
     assert "receipts" not in hello.capabilities
     assert "sessionKey" not in hello.policies
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -449,10 +450,34 @@ def test_the_hello_is_asked_once_or_given() -> None:
     assert len(made) == 1
 
 
-def test_of_real_time_gateways_never_two_stand_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Pool(target(type("Real", (Tiny,), {"capabilities": ("trigger",)})))
+def test_of_costly_gateways_never_two_stand_idle() -> None:
+    pool = Pool(replace(target(), costly=True))
     first = lease(pool, agents=["main"])
     pool.give_back(first, reusable=True)
     second = lease(pool, agents=["work"])
     assert not first.state_dir.exists()
     second.close()
+
+
+def test_a_world_for_a_later_start_goes_there_or_is_made_anew() -> None:
+    pool = Pool(replace(target(), costly=True))
+    first = lease(pool)
+    pool.give_back(first, reusable=True)
+    later = pool.lease({}, "UTC", fresh=False, start_ms=START_MS + MINUTE)
+    assert later is first
+    assert later.now == START_MS + MINUTE
+    later.advance(START_MS + 3 * MINUTE)
+    pool.give_back(later, reusable=True)
+    anew = pool.lease({}, "UTC", fresh=False, start_ms=START_MS + 2 * MINUTE)
+    assert anew is not first
+    assert anew.now == START_MS + 2 * MINUTE
+    anew.close()
+
+
+def test_a_costly_gateway_is_killed_in_the_end_and_not_stopped() -> None:
+    aim, made = tracked()
+    world = World(replace(aim, costly=True))
+    world.close()
+    words = [word for word, _ in made[0].log]
+    assert "abandon" in words
+    assert "stop" not in words

@@ -17,7 +17,7 @@ from .instance import Instance, boot
 from .package import Package
 from .rpc import RpcError
 from .store import StoreUnreadable
-from .timeline import REAL_BELOW_MS
+from .timeline import LATE_MS, REAL_BELOW_MS
 from .versions import dialect_for
 
 Json = dict[str, Any]
@@ -40,6 +40,8 @@ POLICIES = {
     "pastOneShot": "reject",
     "intervalAnchor": "start",
     "overlap": "skip",
+    # Not in its documents; it is what its evaluator does, and its own list shows.
+    "dst": "ocps",
     "defaultZone": "host",
 }
 
@@ -66,6 +68,7 @@ class OpenClawGateway:
             "capabilities": self._dialect.capabilities(CAPABILITIES),
             "profiles": list(PROFILES),
             "policies": dict(POLICIES),
+            "latenessMs": LATE_MS,
         }
 
     # --- life ------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ REAL_BELOW_MS = 2_000
 FINE_MS = REAL_BELOW_MS  # nearer than this, a timer that the gateway arms anew would be one of those
 STRIDES, STRIDE_MS = 3, 60 * 60_000  # at most so many strides to the next thing that is due, or so long ones
 STEP_MS = 60_000  # while something goes on that waits for time
+LATE_MS = 1_000
+"""A run may need a moment: a system event is taken up when its agent has been idle for half a second."""
 DEFAULT_RUN_MS = 3_600_000  # the time-out of a job that names none
 # Real seconds.
 POLL_S, STILL_S, MOVE_S = 0.05, 2.5, 110.0
@@ -54,14 +56,17 @@ class Timeline:
         self._jobs = jobs
 
     async def advance(self, to_ms: int) -> None:
-        """Let everything due up to and including ``to_ms`` happen; return when it has."""
+        """Let everything due up to and including ``to_ms`` happen; return when it has, at most ``LATE_MS`` later."""
         operation = "clock/advance"
         stride = 0
         while True:
             jobs, waiting = await self.settle(operation)
             now = self.clock.now_ms
-            if now >= to_ms:
+            if now >= to_ms + (LATE_MS if waiting else 0):
                 return
+            if now >= to_ms:
+                await self._move(operation, self.clock.advance, to_ms + LATE_MS)
+                continue
             stop = min([to_ms, *stops(jobs, now)])
             if waiting or overdue(jobs, now):
                 # Something needs time, and nobody knows how much: every timer counts.
