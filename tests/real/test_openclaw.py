@@ -1,7 +1,7 @@
 """The OpenClaw target with a real OpenClaw: what the adapter promises, not what OpenClaw should do better.
 
 Skipped unless CRONSESSION_OPENCLAW names one, as a target does: ``openclaw``, ``openclaw:FOLDER``,
-``openclaw@2026.9.6``. About two minutes; state and cache lie in temporary folders.
+``openclaw@2026.9.6``, ``openclaw@2026.4.5``. About two minutes; state and cache lie in temporary folders.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def test_an_isolated_run_is_fresh_and_listed(driver: Driver) -> None:
     assert second.turn is not None
     assert second.run is not None
     assert not second.turn.saw_turn(first.turn)
-    assert (second.run.id, second.run.status) == (second.trigger.run_id, "ok")
+    assert second.run.status == "ok"
+    assert second.trigger.run_id in (second.run.id, None)  # not every version names its runs
     assert any(row.job_id == job.id for row in driver.sessions())
 
 
@@ -136,8 +137,14 @@ def test_a_held_run_is_running_and_can_be_cancelled(driver: Driver) -> None:
     driver.answers(job, hold())
     started = driver.trigger(job)
     assert driver.model.wait_for(lambda: bool(driver.turns(job)), timeout=60)
-    assert [(r.id, r.status) for r in driver.runs(job)] == [(started.run_id, "running")]
+    (running,) = driver.runs(job)
+    assert (running.status, started.run_id in (running.id, None)) == ("running", True)
     assert driver.trigger(job).reason == "already-running"
+    if not driver.has("run.cancel"):
+        driver.model.release_all()
+        driver.settle(lambda: driver.runs(job)[0].finished)
+        assert [(r.id, r.status) for r in driver.runs(job)] == [(running.id, "ok")]
+        return
     assert driver.world.call("run/cancel", {"id": started.run_id}) == {"cancelled": True}
     driver.settle(lambda: driver.runs(job)[0].finished)
     assert [(r.id, r.status) for r in driver.runs(job)] == [(started.run_id, "cancelled")]
@@ -146,7 +153,6 @@ def test_a_held_run_is_running_and_can_be_cancelled(driver: Driver) -> None:
 def test_refusals_are_results(driver: Driver) -> None:
     for options, field in (
         ({"target": "named", "name": " "}, "session.name"),
-        ({"agent": "nobody"}, "agent"),
         ({"target": "isolated", "payload": "systemEvent"}, "session.target"),
     ):
         write, _ = driver.try_add(**options)
@@ -161,6 +167,38 @@ def test_more_adds_than_a_minute_allows_one_connection(driver: Driver) -> None:
     started = time.monotonic()
     assert len({driver.add().id for _ in range(35)}) == 35
     assert time.monotonic() - started < 55
+
+
+def test_an_agent_that_does_not_exist(driver: Driver) -> None:
+    write, _ = driver.try_add(agent="nobody")
+    # 2026.4.5 takes it, and runs the job as the default agent.
+    assert write.job is not None or (write.rejected is not None and write.rejected.field == "agent")
+
+
+def test_seeded_rows_are_listed_after_a_start_and_used(target: Target) -> None:
+    world = World(target, {"agents": ["main"], "sessionRetentionMs": None})
+    try:
+        driver = Driver(world)
+        driver.evidence(driver.add(target="named", name="first"))
+        driver.stop()
+        day = 86_400_000
+        rows = [
+            {"receipt": True, "jobId": "gone", "updatedAtMs": world.now - 20 * day},
+            {"receipt": False, "session": {"target": "named", "name": "old"}, "updatedAtMs": world.now - day},
+            {
+                "receipt": False,
+                "session": {"target": "named", "name": "first"},
+                "updatedAtMs": world.now - day,
+            },
+        ]
+        seeded = world.call("store/seed", {"stateDir": str(world.state_dir), "rows": rows})["sessions"]
+        driver.start()
+        listed = {row.key: (row.id, row.updated_ms) for row in driver.sessions()}
+        assert all(listed[row["key"]] == (row["id"], row["updatedAtMs"]) for row in seeded)
+        driver.evidence(driver.add(target="named", name="old"))
+        assert driver.row("agent:main:old").id == seeded[1]["id"]
+    finally:
+        world.close()
 
 
 def test_restart_crash_and_nothing_left(target: Target) -> None:
@@ -183,7 +221,8 @@ def test_restart_crash_and_nothing_left(target: Target) -> None:
         assert second.saw_turn(first)
         assert third.saw_turn(second)
         assert [r.id for r in driver.sessions() if r.key == "agent:main:keep"] == [r.id for r in rows]
-        assert [(r.id, r.status) for r in driver.runs(held)] == [(run, "interrupted")]
+        # 2026.4.5 forgets a run that a crash interrupted.
+        assert [(r.id, r.status) for r in driver.runs(held)] in ([(run, "interrupted")], [])
         driver.answers(held)
         driver.evidence(held)
     finally:
