@@ -68,13 +68,11 @@ def transitions(tz: str, after_ms: int, until_ms: int) -> tuple[int, ...]:
     """The instants in ``(after_ms, until_ms]`` at which the zone's offset changes."""
     zone = ZoneInfo(tz)
     found = []
-    step = 6 * 3_600_000
-    edge = after_ms // step * step
-    while edge < until_ms:
-        if _wall(edge, zone).utcoffset() != _wall(edge + step, zone).utcoffset():
-            offsets = [(_wall(m, zone).utcoffset(), m) for m in range(edge, edge + step + MINUTE, MINUTE)]
+    # No zone changes its offset and changes it back within a day.
+    for day in range(after_ms // DAY * DAY, until_ms, DAY):
+        if _wall(day, zone).utcoffset() != _wall(day + DAY, zone).utcoffset():
+            offsets = [(_wall(m, zone).utcoffset(), m) for m in range(day, day + DAY + MINUTE, MINUTE)]
             found += [m for (o1, _), (o2, m) in pairwise(offsets) if o1 != o2]
-        edge += step
     return tuple(m for m in found if after_ms < m <= until_ms)
 
 
