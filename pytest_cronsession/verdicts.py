@@ -40,6 +40,11 @@ class Verdicts:
         if given not in answers:
             raise NotApplicable(f"the gateway's policy {name} is {given}")
 
+    @staticmethod
+    def pass_over(reason: str) -> None:
+        """This case has nothing to look at on this gateway, others of its requirement have: not applicable."""
+        raise NotApplicable(reason)
+
     def witness(self, n: int = 1, requirement: str | None = None) -> None:
         """Count an occurrence of the condition that a requirement speaks about."""
         self._on_witness(requirement or self.requirement, n)

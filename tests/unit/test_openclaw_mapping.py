@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_cronsession.schemas import message_problem
-from pytest_cronsession.targets.openclaw import mapping, runs
+from pytest_cronsession.targets.openclaw import mapping, runs, store
 from pytest_cronsession.targets.openclaw.store import session_rows
 
 YEARLY = {"kind": "cron", "expr": "0 0 1 1 *", "tz": "UTC"}
@@ -324,15 +324,24 @@ def write_store(state: Path, agent: str, rows: list[tuple[str, str, int, int]]) 
     path = state / "agents" / agent / "agent" / "openclaw-agent.sqlite"
     path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("create table session_nodes (session_key, current_session_id, updated_at, entry_valid)")
-        db.executemany("insert into session_nodes values (?, ?, ?, ?)", rows)
+        db.execute(
+            "create table session_nodes (session_key, current_session_id, updated_at, entry_valid, archived_at)"
+        )
+        db.executemany(
+            "insert into session_nodes (session_key, current_session_id, updated_at, entry_valid) values (?, ?, ?, ?)",
+            rows,
+        )
         db.commit()
 
 
-def test_rows_of_all_agents_with_receipts_and_without_tombstones(tmp_path: Path) -> None:
+def test_rows_of_all_agents_with_receipts_and_without_tombstones_and_archives(tmp_path: Path) -> None:
     receipt = "agent:ops:cron:j1:run:s2"
     write_store(tmp_path, "main", [("agent:main:abc", "s1", 10, 1), ("agent:main:gone", "s9", 11, -1)])
     write_store(tmp_path, "ops", [("agent:ops:cron:j1", "s2", 20, 1), (receipt, "s2", 20, 0)])
+    write_store(tmp_path, "old", [("agent:old:chat", "s3", 20, 1)])
+    with closing(sqlite3.connect(store.database_of(tmp_path, "old"))) as db:
+        db.execute("update session_nodes set archived_at = 21")
+        db.commit()
     rows = session_rows(tmp_path)
     assert rows == [
         {"key": "agent:main:abc", "id": "s1", "agent": "main", "updatedAtMs": 10},

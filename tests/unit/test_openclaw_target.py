@@ -53,8 +53,13 @@ def write_store(state: Path, agent: str, rows: list[tuple[str, str, int, int]]) 
     path = state / "agents" / agent / "agent" / "openclaw-agent.sqlite"
     path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("create table session_nodes (session_key, current_session_id, updated_at, entry_valid)")
-        db.executemany("insert into session_nodes values (?, ?, ?, ?)", rows)
+        db.execute(
+            "create table session_nodes (session_key, current_session_id, updated_at, entry_valid, archived_at)"
+        )
+        db.executemany(
+            "insert into session_nodes (session_key, current_session_id, updated_at, entry_valid) values (?, ?, ?, ?)",
+            rows,
+        )
         db.commit()
 
 
