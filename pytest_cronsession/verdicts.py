@@ -28,12 +28,6 @@ class Verdicts:
         """This case needs more capabilities than its requirement: not applicable without them."""
         missing_capabilities(self._declared, frozenset(capabilities))
 
-    def require_answer(self, name: str) -> str:
-        """The declared answer to a policy; not applicable where the gateway publishes none."""
-        if name not in self._declared.policies:
-            raise NotApplicable(f"the gateway declares no answer to policy {name}")
-        return self._declared.policies[name]
-
     def require_policy(self, name: str, *answers: str) -> None:
         """This case is about certain answers to a policy only."""
         given = self._declared.policy(name)

@@ -110,6 +110,15 @@ def test_a_one_shot_runs_once(cronsession_driver: Driver, outcome: str) -> None:
     d.expect(len(d.turns(job)) == settled, "a finished one-shot started again")
 
 
+@requirement("CS-SCH-003")
+def test_a_one_shot_weeks_away_waits(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    # Farther than 2^31 ms, at which the timers of several languages wrap.
+    slot = d.now + 40 * DAY
+    job = d.add(at(slot))
+    step_through(d, job, [slot], slot + MINUTE)
+
+
 @requirement("CS-SCH-004")
 @pytest.mark.parametrize("kind", ["cron", "every"])
 def test_the_listed_next_run_is_the_next_run(cronsession_driver: Driver, kind: str) -> None:

@@ -297,8 +297,10 @@ def test_an_interrupted_run_gets_its_id_back_from_the_ledger() -> None:
 def test_a_run_ends_when_its_job_is_free() -> None:
     busy = {"id": "j", "state": {"runningAtMs": 1000}}
     free = {"id": "j", "state": {}}
-    assert [r["status"] for r in runs.merge([ended()], [], [busy])] == ["running"]
-    assert [r["status"] for r in runs.merge([ended()], [], [free])] == ["ok"]
+    late = ended(status="error", error="cron: job execution timed out")
+    assert [r["status"] for r in runs.merge([late], [], [busy])] == ["running"]
+    assert [r["status"] for r in runs.merge([late], [], [free])] == ["timeout"]
+    assert [r["status"] for r in runs.merge([ended()], [], [busy])] == ["ok"], "another one is under way"
 
 
 def test_a_skipped_run_never_started() -> None:
@@ -315,6 +317,30 @@ def test_a_skipped_run_of_a_free_job_has_ended() -> None:
 def test_runs_of_system_jobs_are_left_out() -> None:
     system = {"id": "j", "declarationKey": "heartbeat:main"}
     assert runs.merge([ended()], [ledger("running", started=5)], [system]) == []
+
+
+def entry(status: str = "ok", started: int = 100, **more: Any) -> dict[str, Any]:
+    return {"jobId": "j", "action": "finished", "status": status, "runAtMs": started, "durationMs": 0, **more}
+
+
+def marked(started: int = 100) -> dict[str, Any]:
+    return {"runtime": "cron", "status": "running", "sourceId": "j", "startedAt": started}
+
+
+def test_runs_of_one_instant_are_numbered() -> None:
+    history = [entry("error"), entry("ok")]
+    first, second, third = runs.merge(history, [marked()], [{"id": "j", "state": {"runningAtMs": 100}}])
+    assert [(r["id"], r["status"]) for r in (first, second, third)] == [
+        ("j:100", "ok"),
+        ("j:100#2", "error"),
+        ("j:100#3", "running"),
+    ]
+
+
+def test_a_run_that_has_timed_out_and_still_occupies_its_job_is_one_running_run() -> None:
+    late = entry("error", error="cron: job execution timed out")
+    (found,) = runs.merge([late], [marked()], [{"id": "j", "state": {"runningAtMs": 100}}])
+    assert (found["id"], found["status"]) == ("j:100", "running")
 
 
 # --- session store ------------------------------------------------------------------------------------------
