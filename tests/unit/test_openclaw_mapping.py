@@ -328,7 +328,7 @@ def marked(started: int = 100) -> dict[str, Any]:
 
 
 def test_runs_of_one_instant_are_numbered() -> None:
-    history = [entry("error"), entry("ok")]
+    history = [entry("ok"), entry("error")]
     first, second, third = runs.merge(history, [marked()], [{"id": "j", "state": {"runningAtMs": 100}}])
     assert [(r["id"], r["status"]) for r in (first, second, third)] == [
         ("j:100", "ok"),

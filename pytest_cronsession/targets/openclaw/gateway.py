@@ -40,8 +40,6 @@ POLICIES = {
     "pastOneShot": "reject",
     "intervalAnchor": "start",
     "overlap": "skip",
-    # Not in its documents; it is what its evaluator does, and its own list shows.
-    "dst": "ocps",
     "defaultZone": "host",
 }
 
@@ -67,7 +65,7 @@ class OpenClawGateway:
             "specRevision": SPEC_REVISION,
             "capabilities": self._dialect.capabilities(CAPABILITIES),
             "profiles": list(PROFILES),
-            "policies": dict(POLICIES),
+            "policies": {**POLICIES, "dst": self._dialect.dst},
             "latenessMs": LATE_MS,
         }
 
@@ -184,7 +182,9 @@ class OpenClawGateway:
     async def run_list(self, params: Json) -> Json:
         # What is running first: a run that ends in between is then listed as ended, never left out.
         tasks = await self._dialect.running(self._running("run/list"), "run/list")
-        history = self._running("run/list").pages("run/list", "cron.runs", {"scope": "all"}, "entries")
+        # Oldest first: those of one instant come in the order of their ends then, the other way round they do not.
+        asked = {"scope": "all", "sortDir": "asc"}
+        history = self._running("run/list").pages("run/list", "cron.runs", asked, "entries")
         entries, jobs = await asyncio.gather(history, self._jobs("run/list"))
         found = runs.merge(entries, tasks, jobs)
         since = params.get("sinceMs", 0)

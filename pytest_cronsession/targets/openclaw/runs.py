@@ -28,7 +28,7 @@ def merge(
 ) -> list[Json]:
     """Ended runs from ``cron.runs``, running ones from ``tasks.list``; those of the gateway's own jobs not.
 
-    ``entries`` come newest first. A run that a restart interrupted has lost its id in the history; the ledger
+    ``entries`` come oldest first. A run that a restart interrupted has lost its id in the history; the ledger
     still knows it. One that timed out is in the history before its job is free: until then it is *running*.
     Several runs of a job may have started at one instant, where time stands: they are numbered, oldest first.
     """
@@ -42,7 +42,7 @@ def merge(
         if t.get("runtime") == "cron" and t.get("sourceId") and t.get("startedAt") is not None
     }
     found: dict[str, Json] = {}
-    for entry in reversed(list(entries)):
+    for entry in entries:
         if entry.get("jobId") not in system and entry.get("action", "finished") == "finished":
             ended = _ended(entry, ledger)
             if ended["status"] == "timeout" and (ended["jobId"], ended["startedAtMs"]) in busy:

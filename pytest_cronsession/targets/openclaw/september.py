@@ -56,6 +56,7 @@ SEPTEMBER = Dialect(
     lacks=frozenset(),
     gains=("store.seed",),
     names_runs=True,
+    dst="ocps",
     methods=frozenset({"cron.get", "tasks.list", "tasks.cancel"}),
     # There is no channel to announce on; but for target current, it is called delivery when the reply is
     # written into the bound conversation.
