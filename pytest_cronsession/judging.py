@@ -182,4 +182,5 @@ class Judge:
             self.judgement,
             lambda requirement: self.state.command("-k", requirement),
             selection=self.selection and self.state.options.report is None,
+            width=self.config.get_terminal_writer().fullwidth,
         )

@@ -27,7 +27,10 @@ EXIT_OK, EXIT_FAILED, EXIT_NOTHING = 0, 1, 5
 
 @dataclass(frozen=True)
 class Row:
-    """The outcome of one requirement. ``cases`` counts those that came to a verdict."""
+    """The outcome of one requirement. ``cases`` counts those that came to a verdict.
+
+    ``message`` says which cases it was that failed, ``cause`` only what the first of them said.
+    """
 
     id: str
     level: str
@@ -37,6 +40,7 @@ class Row:
     message: str = ""
     reason: str = ""
     trace: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def _row(requirement: Requirement, results: Sequence[Result], hello: Hello, base
             message=_message(shown),
             reason=reason,
             trace=next((r.trace for r in shown if r.trace), ""),
+            cause=shown[0].message if shown else "",
         )
 
     why = inapplicable(requirement, hello)
@@ -152,13 +157,13 @@ def _profile(name: str, catalog: Catalog, hello: Hello, rows: Iterable[Row]) -> 
     mine = [row for row in rows if catalog[row.id].profile == name]
     musts = [row for row in mine if row.level == "MUST"]
     if errors := [r.id for r in mine if r.outcome == "error"]:
-        return ProfileVerdict(name, "error", f"could not be judged: {_ids(errors)}")
+        return ProfileVerdict(name, "error", f"could not be judged: {brief(errors)}")
     if failed := [r.id for r in musts if r.outcome == "fail"]:
-        return ProfileVerdict(name, "nonconformant", f"fails {_ids(failed)}")
+        return ProfileVerdict(name, "nonconformant", f"fails {brief(failed)}")
     if gap := _gap(name, catalog, hello, mine):
         return ProfileVerdict(name, "incomplete", gap)
     if known := [r.id for r in mine if r.outcome == "known-fail"]:
-        return ProfileVerdict(name, "conformant-with-known-failures", f"known to fail {_ids(known)}")
+        return ProfileVerdict(name, "conformant-with-known-failures", f"known to fail {brief(known)}")
     return ProfileVerdict(name, "conformant")
 
 
@@ -174,7 +179,7 @@ def _gap(name: str, catalog: Catalog, hello: Hello, rows: Sequence[Row]) -> str:
         return "no MUST of this profile applies"
     # Each requirement has to be looked at, and each MUST has to get an answer.
     unrun = [r.id for r in testable if r.outcome == "not-run" and (r.level == "MUST" or r.reason == NO_TEST)]
-    return f"not run: {_ids(unrun)}" if unrun else ""
+    return f"not run: {brief(unrun)}" if unrun else ""
 
 
 def _overall(profiles: Sequence[ProfileVerdict], problems: Sequence[str]) -> tuple[str, str]:
@@ -186,7 +191,8 @@ def _overall(profiles: Sequence[ProfileVerdict], problems: Sequence[str]) -> tup
     return worst.verdict, f"{worst.name}: {worst.reason}" if worst.reason else ""
 
 
-def _ids(ids: Sequence[str], shown: int = 3) -> str:
+def brief(ids: Sequence[str], shown: int = 3) -> str:
+    """The first few ids, and how many more there are."""
     more = f" and {len(ids) - shown} more" if len(ids) > shown else ""
     return ", ".join(ids[:shown]) + more
 
