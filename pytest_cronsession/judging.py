@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from . import __version__, results
+from . import __version__, collection, results
 from . import state as states
-from .collection import is_suite_item
+from .collection import case_of, is_suite_item
 from .outcomes import Result
 from .report import json_report, summary
 from .report.json_report import ReportError, Subject
 from .report.scrub import machine_places
 from .running import Runner
 from .state import State
-from .verdict import Judgement, exit_code, judge
+from .verdict import LEFT_OUT, Judgement, exit_code, judge
 
 
 class Judge:
@@ -99,6 +99,7 @@ class Judge:
         listed = self._listed if self.config.option.collectonly else len(self._cases)
         if self.state.hello is not None and (self._cases or self._problems):
             found = [result for case in self._cases.values() for result in case]
+            found += self._left_out(session)
             self.judgement = judge(
                 self.state.catalog,
                 self.state.hello,
@@ -118,6 +119,24 @@ class Judge:
         if self.judgement is not None and formal:
             status = max(status, self._write(self.judgement))
         session.exitstatus = status
+
+    def _left_out(self, session: pytest.Session) -> Iterator[Result]:
+        """A result for each test of the suite that this run did not come to, or left out on purpose.
+
+        Of an informal selection nobody wants a verdict; only a known failure must not look as if it had gone.
+        """
+        state = self.state
+        every = state.options.report is not None or not self.selection
+        if not every and state.baseline is None:
+            return
+        try:
+            planned = collection.plan(session, state.suite, state.catalog, state.options.tier)
+        except Exception:
+            return  # this was reported when it was collected
+        for node_id in planned.keys() - self._cases.keys():
+            for identity in planned[node_id]:
+                if every or identity in state.known:
+                    yield Result(identity, case_of(node_id), "not-run", message=LEFT_OUT)
 
     def _write(self, judgement: Judgement) -> int:
         """Write the report; the exit code that this alone calls for."""

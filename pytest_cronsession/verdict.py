@@ -20,6 +20,8 @@ OUTCOMES = ("pass", "fail", "warn", "known-fail", "fixed", "not-applicable", "no
 VERDICTS = ("conformant", "conformant-with-known-failures", "incomplete", "nonconformant", "error")
 NEVER_OBSERVED = "never observed"
 NO_TEST = "no test of this run looked at it"
+# The message of a case that was not selected, or that a run which ended early never came to.
+LEFT_OUT = "it did not run"
 NO_REASON = "no reason was given"
 
 EXIT_OK, EXIT_FAILED, EXIT_NOTHING = 0, 1, 5
@@ -135,7 +137,7 @@ def _row(requirement: Requirement, results: Sequence[Result], hello: Hello, base
     # Several cases may try to bring a condition about; one that succeeds is enough.
     unrun = [r for r in of["not-run"] if not (of["pass"] and r.message.startswith(NEVER_OBSERVED))]
     if unrun:
-        return row("not-run", reason=unrun[0].message or NO_TEST)
+        return row("not-run", reason=_why_not_run(unrun, ordered))
     if of["pass"]:
         return row("fixed" if requirement.id in baseline else "pass")
     if of["not-applicable"]:
@@ -143,6 +145,15 @@ def _row(requirement: Requirement, results: Sequence[Result], hello: Hello, base
     return row(
         "not-run", reason=f"untestable: {requirement.untestable}" if requirement.untestable else NO_TEST
     )
+
+
+def _why_not_run(unrun: Sequence[Result], results: Sequence[Result]) -> str:
+    missed = [r.case for r in unrun if r.message == LEFT_OUT]
+    if len(missed) < len(unrun):
+        return next(r.message for r in unrun if r.message != LEFT_OUT) or NO_TEST
+    if len(missed) == len(results):
+        return NO_TEST
+    return f"{len(missed)} of its {len(results)} cases did not run: {brief(missed)}"
 
 
 def _message(results: Sequence[Result]) -> str:
