@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .catalog import specs_dir
 from .channel import Caller
 from .contract import PROTOCOL, SPEC_REVISION, Hello
 from .model import InProcessModel, Script
@@ -58,7 +59,7 @@ def probe(target: Target) -> Hello:
     except TargetError as error:
         raise TargetUsageError(
             f"target {target.spec_text!r} does not speak the contract: {error}\n"
-            "see specs/protocol.md, section initialize"
+            f"see {specs_dir() / 'protocol.md'}, section initialize"
         ) from error
     finally:
         channel.close()

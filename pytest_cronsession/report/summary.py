@@ -175,10 +175,10 @@ def _short(rows: Sequence[Row], width: int) -> Iterator[Line]:
     unseen = [r for r in rows if r.outcome == "not-run" and r.reason != NO_TEST]
     if known or unseen or unlooked:
         yield Line("")
-    for row in known:
-        yield Line(f"{row.id} {row.level} known failure: {' '.join(row.reason.split())}", "yellow")
-    for row in unseen:
-        yield Line(f"{row.id} {row.level} not run: {' '.join(row.reason.split())}", "yellow")
+    texts = [f"{r.id} {r.level} known failure: {r.reason}" for r in known]
+    texts += [f"{r.id} {r.level} not run: {r.reason}" for r in unseen]
     if unlooked:
-        text = f"not run: {brief([r.id for r in unlooked])} ({NO_TEST})"
-        yield from (Line(part, "yellow") for part in textwrap.wrap(text, width, break_on_hyphens=False))
+        texts.append(f"not run: {brief([r.id for r in unlooked])} ({NO_TEST})")
+    for text in texts:
+        wrapped = textwrap.wrap(text, width, break_on_hyphens=False, subsequent_indent="  ")
+        yield from (Line(part, "yellow") for part in wrapped)

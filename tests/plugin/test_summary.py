@@ -131,7 +131,7 @@ def test_one_reason_for_many_errors_is_told_once(lab: Lab) -> None:
 def test_a_run_that_stopped_early_does_not_list_all_that_is_left(one_pass: Lab) -> None:
     one_pass.requirements(*(row(f"CS-RES-0{n}") for n in range(10, 30)), row("CS-RES-001"), row("CS-RES-002"))
     told = section(one_pass.run())
-    assert " ".join(told[-2:]) == (
+    assert " ".join(map(str.strip, told[-2:])) == (
         "not run: CS-RES-010, CS-RES-011, CS-RES-012 and 17 more (no test of this run looked at it)"
     )
 
