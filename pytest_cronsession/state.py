@@ -103,6 +103,8 @@ def _check_expression(expression: str, catalog: Catalog, tier: str) -> None:
     """A mistyped requirement would select nothing and look like a run."""
     for identity in catalogs.named_ids(expression):
         if identity not in catalog:
+            if catalog.begins(identity):
+                continue
             near = catalog.nearest(identity)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
             raise pytest.UsageError(f"-k {expression}: there is no requirement {identity}{hint}")

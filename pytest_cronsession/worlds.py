@@ -18,16 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .catalog import specs_dir
 from .channel import Caller
 from .contract import PROTOCOL, SPEC_REVISION, Hello
 from .model import InProcessModel, Script
 from .model_server import ModelServer
-from .outcomes import NotApplicable, TargetError, TargetUsageError
+from .outcomes import NotApplicable, TargetError, TargetTimeout, TargetUsageError
 from .targets import Target
 
 # A Monday away from clock changes. Not on a full minute: whether a slot at the very instant of a write counts
 # is a question with several right answers.
 START_MS = int(datetime(2026, 3, 2, 8, 0, 7, tzinfo=UTC).timestamp() * 1000)
+# A target that cannot be started any more would cost each test of the suite a whole time-out.
+PATIENCE = 3
 # Not a weak set: a world that nobody holds any more still has a folder, a server and a gateway to end.
 _OPEN: set[World] = set()
 
@@ -56,7 +59,7 @@ def probe(target: Target) -> Hello:
     except TargetError as error:
         raise TargetUsageError(
             f"target {target.spec_text!r} does not speak the contract: {error}\n"
-            "see specs/protocol.md, section initialize"
+            f"see {specs_dir() / 'protocol.md'}, section initialize"
         ) from error
     finally:
         channel.close()
@@ -221,6 +224,7 @@ class Pool:
         self._idle: dict[str, World] = {}
         self._hello = hello
         self._count = 0
+        self._late: list[TargetTimeout] = []
 
     @property
     def hello(self) -> Hello:
@@ -243,10 +247,24 @@ class Pool:
             if self.target.costly:
                 self.close()
             self._count += 1
-            prefix = f"w{self._count}"
-            world = World(self.target, config, host_zone=host_zone, start_ms=start_ms, prefix=prefix)
+            world = self._new(config, host_zone, start_ms)
         elif world.now < start_ms:
             world.advance(start_ms)
+        return world
+
+    def _new(self, config: Mapping[str, Any], host_zone: str, start_ms: int) -> World:
+        if len(self._late) >= PATIENCE:
+            last = self._late[-1]
+            message = f"not tried again after {PATIENCE} time-outs in a row; the last one: {last.message}"
+            raise TargetError(last.operation, message, log=last.log)
+        try:
+            world = World(
+                self.target, config, host_zone=host_zone, start_ms=start_ms, prefix=f"w{self._count}"
+            )
+        except TargetTimeout as error:
+            self._late.append(error)
+            raise
+        self._late.clear()
         return world
 
     def give_back(self, world: World, *, reusable: bool) -> None:
