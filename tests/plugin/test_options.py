@@ -36,6 +36,15 @@ def test_the_cache_option_needs_a_target(one_pass: Lab) -> None:
     refused(one_pass.run("--cronsession-cache=c", target=False), "--cronsession-cache has no effect")
 
 
+def test_the_budget_option_needs_a_target(one_pass: Lab) -> None:
+    refused(one_pass.run("--cronsession-budget=60", target=False), "--cronsession-budget has no effect")
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-3", "inf", "nan"])
+def test_a_budget_is_a_number_of_seconds(one_pass: Lab, text: str) -> None:
+    refused(one_pass.run(f"--cronsession-budget={text}"), f"--cronsession-budget={text}: write seconds")
+
+
 def test_no_ini_key_switches_the_suite_on(one_pass: Lab) -> None:
     one_pass.pytester.makeini("[pytest]\ncronsession_target = python:lab_gateway:Gateway\n")
     one_pass.pytester.makepyfile("def test_vendor(): pass")

@@ -62,6 +62,25 @@ def test_a_formal_selection_is_incomplete(pytester: pytest.Pytester) -> None:
     assert report["spec"]["sha256"] == catalog.load().sha256
 
 
+def test_a_small_budget_lowers_the_numbers_of_examples_and_says_so(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess(
+        *QUIET, TARGET, "-k", "CS-SCH-001", "--cronsession-budget=0.001", "--cronsession-report=report.json"
+    )
+    report = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))
+    assert schemas.problem("report.schema.json", report) is None
+    assert report["environment"]["budget"] == {
+        "seconds": 0.001,
+        "fewerExamples": {"CS-SCH-001": {"looked": 1, "of": 12}},
+    }
+    result.stdout.fnmatch_lines(["budget 0.001 s, so fewer examples of CS-SCH-001 (1 of 12)"])
+
+
+def test_without_a_budget_the_report_has_none(pytester: pytest.Pytester) -> None:
+    pytester.runpytest_subprocess(*QUIET, TARGET, "-k", "CS-RES-001", "--cronsession-report=report.json")
+    report = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))
+    assert "budget" not in report["environment"]
+
+
 def test_a_gateway_that_breaks_is_an_error_and_not_a_traceback(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(broken_gateway=BROKEN)
     result = pytester.runpytest_subprocess(

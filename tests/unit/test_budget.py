@@ -1,0 +1,102 @@
+"""What a limited budget leaves out, and that it says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import strategies as st
+
+from pytest_cronsession.budget import NONE, Budget
+from pytest_cronsession.collection import PACKAGED
+from pytest_cronsession.driver import Driver
+from pytest_cronsession.outcomes import ConformanceFailure
+from pytest_cronsession.spreading import world_of
+from pytest_cronsession.suite.kit import EXAMPLES, examples
+from pytest_cronsession.worlds import World
+
+from .tiny_gateway import target
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World(target())
+    yield made
+    made.close()
+
+
+def test_without_a_limit_nothing_is_left_out() -> None:
+    assert not NONE.limited
+    assert NONE.few("CS-SCH-001", 12, 1) == 12
+    assert not NONE.spent(0.0)
+
+
+def test_a_limited_budget_notes_what_it_leaves_out() -> None:
+    noted: list[tuple[str, int, int]] = []
+    budget = Budget(400.0, lambda *what: noted.append(what))
+    assert budget.few("CS-SCH-001", 12, 3) == 3
+    assert budget.few("CS-SCH-002", 2, 3) == 2
+    assert noted == [("CS-SCH-001", 3, 12)]
+
+
+def test_a_property_has_a_fortieth_of_the_whole() -> None:
+    budget = Budget(400.0)
+    now = time.monotonic()
+    assert budget.spent(now - 11)
+    assert not budget.spent(now - 1)
+
+
+def test_examples_end_when_the_share_is_spent_but_not_before_the_first(world: World) -> None:
+    noted: list[tuple[str, int, int]] = []
+    driver = Driver(world, requirement="CS-SCH-001", budget=Budget(1e-9, lambda *what: noted.append(what)))
+    looked: list[int] = []
+    examples(driver, lambda n: looked.append(n), n=st.integers())
+    assert len(looked) == 1
+    assert noted == [("CS-SCH-001", 1, EXAMPLES["core"])]
+
+
+def test_a_failing_example_fails_whatever_the_budget(world: World) -> None:
+    driver = Driver(world, budget=Budget(1e-9))
+
+    def check(n: int) -> None:
+        driver.expect(False, f"not {n}")
+
+    with pytest.raises(ConformanceFailure):
+        examples(driver, check, n=st.integers())
+
+
+def test_a_job_without_a_target_has_the_cheapest_session(world: World) -> None:
+    fresh, cheap = Driver(world), Driver(world, budget=Budget(400.0))
+    fresh.add()
+    cheap.add()
+    assert '"target": "isolated"' in fresh.trace.script()
+    assert '"target": "named"' in cheap.trace.script()
+
+
+# --- which worker gets what -----------------------------------------------------------------------------------
+
+
+def test_tests_of_one_world_stay_together() -> None:
+    def world(test: str) -> str | None:
+        return world_of(f"cronsession/{test}", PACKAGED)
+
+    same = (
+        "test_reaper.py::test_receipts_of_a_live_job_go",
+        "test_reaper.py::test_receipts_go_without_traffic",
+    )
+    assert world(same[0]) == world(same[1])
+    assert world(same[0]) != world("test_reaper.py::test_retention_null_keeps_receipts")
+    assert world("test_runs.py::test_a_cancelled_run_is_not_ok[x]") == world(
+        "test_runs.py::test_a_cancelled_run_is_not_ok"
+    )
+
+
+def test_what_a_module_asks_for_counts_too() -> None:
+    where = world_of("cronsession/test_store.py::test_a_removed_job_stays_removed", PACKAGED)
+    assert where is not None
+    assert "cronsession_last" in where
+
+
+def test_anybody_elses_test_is_on_its_own() -> None:
+    assert world_of("tests/test_mine.py::test_it", PACKAGED) is None
