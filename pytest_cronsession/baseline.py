@@ -46,7 +46,7 @@ def parse(data: bytes, name: str, known: Collection[str]) -> Baseline:
     """Read a baseline whose ids must be in ``known``; raise :class:`BaselineError`."""
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BaselineError(f"baseline {name}: not JSON ({error}); write {_EXAMPLE}") from None
     if not isinstance(document, dict) or not isinstance(document.get("entries"), list):
         raise BaselineError(f"baseline {name}: no list 'entries' at the top; write {_EXAMPLE}")

@@ -15,7 +15,7 @@ from .contract import Hello
 
 LEVELS = ("MUST", "SHOULD", "MAY")
 TIERS = ("core", "full", "thorough")
-_ID = re.compile(r"\bCS-[A-Za-z]{2,5}-\d{3}\b", re.IGNORECASE)
+_LIKE_AN_ID = re.compile(r"\bCS-[A-Za-z]{2,5}-\w+", re.IGNORECASE)
 
 
 class CatalogError(ValueError):
@@ -70,6 +70,10 @@ class Catalog:
     def areas(self) -> tuple[str, ...]:
         """The areas in the order of the file."""
         return tuple(dict.fromkeys(r.area for r in self.requirements.values()))
+
+    def begins(self, text: str) -> bool:
+        """Whether some id begins with this."""
+        return any(identity.startswith(text) for identity in self.requirements)
 
     def nearest(self, requirement: str) -> list[str]:
         """Up to three known ids that resemble an unknown one."""
@@ -173,5 +177,5 @@ def inapplicable(requirement: Requirement, hello: Hello) -> str | None:
 
 
 def named_ids(expression: str) -> list[str]:
-    """The requirement ids spelled out in a ``-k`` expression, in upper case, each once."""
-    return list(dict.fromkeys(match.upper() for match in _ID.findall(expression)))
+    """What looks like a requirement id in a ``-k`` expression, in upper case, each once."""
+    return list(dict.fromkeys(match.upper() for match in _LIKE_AN_ID.findall(expression)))

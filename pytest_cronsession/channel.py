@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Protocol
 
 from .contract import OPERATIONS, method_name
-from .outcomes import TargetError, UnsupportedOperation
+from .outcomes import TargetError, TargetTimeout, UnsupportedOperation
 from .schemas import message_problem, shorten
 
 TIMEOUTS: Mapping[str, float] = {"gateway/start": 60.0, "gateway/stop": 30.0, "clock/advance": 120.0}
@@ -72,7 +72,7 @@ class Caller:
         try:
             answer = future.result(timeout=limit)
         except FutureTimeout:
-            raise self._fatal(operation, f"no answer within {limit:g} s") from None
+            raise self._fatal(operation, f"no answer within {limit:g} s", TargetTimeout) from None
         except CancelledError:
             raise self._fatal(operation, "the instance was ended before it answered") from None
         except UnsupportedOperation:
@@ -88,8 +88,8 @@ class Caller:
         assert isinstance(answer, dict)
         return answer
 
-    def _fatal(self, operation: str, message: str) -> TargetError:
-        self.dead = TargetError(operation, message, log=self.channel.log_tail())
+    def _fatal(self, operation: str, message: str, kind: type[TargetError] = TargetError) -> TargetError:
+        self.dead = kind(operation, message, log=self.channel.log_tail())
         return self.dead
 
 
@@ -124,6 +124,8 @@ class PythonChannel:
             if not done:
                 raise TargetError("factory", f"{label} made no gateway within {limit:g} s")
             error = made.exception()
+            if isinstance(error, _NoGateway):
+                raise TargetError("factory", f"{label} returned {error}")
             if error is not None:
                 raise TargetError("factory", f"{label} raised {_described(error)}") from error
         except BaseException:
@@ -135,7 +137,7 @@ class PythonChannel:
         asyncio.set_event_loop(self._loop)
         try:
             # Here and not in the caller's thread: what it opens (sqlite3, say) may be bound to one thread.
-            made.set_result(factory())
+            made.set_result(_gateway(factory()))
         except BaseException as error:
             made.set_exception(error)
             return
@@ -214,6 +216,19 @@ class PythonChannel:
     def _stop(self) -> None:
         self._stopped = True
         self._loop.stop()
+
+
+class _NoGateway(Exception):
+    """What a factory returned instead of a gateway."""
+
+
+def _gateway(made: Any) -> Any:
+    if made is None:
+        raise _NoGateway("None and not a gateway")
+    if inspect.iscoroutine(made):
+        made.close()
+        raise _NoGateway("a coroutine; a factory is a plain function that returns the gateway")
+    return made
 
 
 def _frames(error: BaseException) -> str:

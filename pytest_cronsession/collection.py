@@ -170,8 +170,23 @@ def collect(
     session: pytest.Session, suite: Suite, catalog: Catalog, tier: str, selection: Selection
 ) -> list[pytest.Item]:
     """The suite's items of a tier in the order they are to run: what crashes gateways comes last."""
+    items = list(session.genitems(_directory(session, suite, catalog, tier, selection)))
+    return sorted(items, key=lambda item: item.get_closest_marker(LAST) is not None)
+
+
+def plan(session: pytest.Session, suite: Suite, catalog: Catalog, tier: str) -> dict[str, list[str]]:
+    """The requirements of each of the suite's tests of a tier, by node id, whatever this run selects.
+
+    No hook of a collection is called: under xdist the process that judges collects nothing itself.
+    """
+    files = _directory(session, suite, catalog, tier, Selection()).collect()
+    return {item.nodeid: requirement_ids(item) for file in files for item in file.collect()}
+
+
+def _directory(
+    session: pytest.Session, suite: Suite, catalog: Catalog, tier: str, selection: Selection
+) -> SuiteDirectory:
     directory = SuiteDirectory.from_parent(session, path=suite.directory, name=PREFIX, nodeid=PREFIX)
     directory.suite, directory.catalog = suite, catalog
     directory.tier, directory.selection = tier, selection
-    items = list(session.genitems(directory))
-    return sorted(items, key=lambda item: item.get_closest_marker(LAST) is not None)
+    return directory

@@ -216,7 +216,8 @@ class Gateway(Protocol):
 
     Each method may be ``async`` or plain. ``gateway_start`` gets one member beyond the schema, ``model``:
     an async callable taking an OpenAI chat-completion request and returning the response, for gateways
-    that need no HTTP. ``model.held`` is the number of turns the script keeps open on purpose.
+    that need no HTTP. ``model.open`` is the number of turns begun and not ended, ``model.held`` how many of
+    them the script keeps open on purpose: a gateway has settled when the two are equal and nothing is due.
     """
 
     def initialize(self, params: dict[str, Any]) -> Any: ...

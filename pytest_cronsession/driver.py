@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .budget import NONE, Budget
 from .contract import Job, Run, Session, Trigger, Write
 from .lifetime import Lifetime
 from .model import Answer, Turn, tag_text
@@ -46,11 +47,17 @@ class Driver(Lifetime):
         *,
         requirement: str = "CS-000-000",
         on_witness: Callable[[str, int], None] | None = None,
+        budget: Budget = NONE,
     ) -> None:
         super().__init__(world, requirement, on_witness or (lambda requirement, n: None))
+        self.budget = budget
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
+
+    def few(self, full: int, least: int) -> int:
+        """How many examples to look at: ``full``, or ``least`` on a gateway that costs real time."""
+        return self.budget.few(self.requirement, full, least)
 
     def fresh_name(self, stem: str) -> str:
         """A session name that no other test of this world uses."""
@@ -74,13 +81,14 @@ class Driver(Lifetime):
     ) -> tuple[Write, Handle | None]:
         """Add a job, which the gateway may refuse. ``caller`` is the session the request is made from.
 
-        Without a schedule the job does not come due by itself; without a target its runs have fresh sessions,
-        where the gateway can do that.
+        Without a schedule the job does not come due by itself. Without a target its runs have fresh sessions, where
+        the gateway can do that; on one that costs real time a session of its own name, which costs least.
         """
         tag = self.model.new_tag()
         if target is None:
-            target = "isolated" if self.has("session.isolated") else "named"
-            name = None if self.has("session.isolated") else self.fresh_name("any")
+            lasting = self.has("session.named") and self.budget.limited
+            target = "isolated" if self.has("session.isolated") and not lasting else "named"
+            name = self.fresh_name("any") if target == "named" else None
         kind = payload or ("systemEvent" if target == "main" else "agentTurn")
         job = {
             "name": f"job {tag}",
@@ -230,7 +238,7 @@ class Driver(Lifetime):
     def spawn(self) -> Driver:
         """A driver of a new world of the same target and config; its user closes ``world``."""
         world = World(self.world.target, self.world.config, host_zone=self.world.host_zone, prefix="x")
-        return Driver(world, requirement=self.requirement, on_witness=self._on_witness)
+        return Driver(world, requirement=self.requirement, on_witness=self._on_witness, budget=self.budget)
 
     def retire(self, job_id: str) -> bool:
         """Keep a job from running again: remove it, or disable it. False if the gateway can do neither."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from . import results, state
+from .budget import Budget
 from .clock import VirtualClock, epoch_ms
 from .clock.wall import start_backend
 from .collection import is_suite_item, requirement_ids
@@ -50,28 +51,33 @@ def _suite_driver(item: pytest.Item) -> Iterator[Driver]:
         config,
         _argument(item, "cronsession_host") or "UTC",
         start_ms=START_MS if start is None else epoch_ms(start),
-        fresh=last or start is not None,
+        fresh=(last or start is not None) and not run.target.costly,
     )
     begun, quiet = world.now, False
-    driver = Driver(world, requirement=ids[0], on_witness=lambda i, n: results.witness(item, i, n))
+    driver = Driver(
+        world,
+        requirement=ids[0],
+        on_witness=lambda i, n: results.witness(item, i, n),
+        budget=Budget(run.budget_s, lambda i, done, of: results.left_out(item, i, done, of)),
+    )
     try:
         yield driver
-        quiet = _reusable(driver) and driver.clean()
+        quiet = _reusable(driver, costly=run.target.costly) and driver.clean()
     finally:
         if world.healthy and not pool.hello.realtime:
             results.elapsed(item, world.now - begun)
-        pool.give_back(world, reusable=quiet and start is None)
+        pool.give_back(world, reusable=quiet and (start is None or run.target.costly))
 
 
-def _reusable(driver: Driver) -> bool:
+def _reusable(driver: Driver, *, costly: bool) -> bool:
     """Whether the next test may have this world: nothing crashed, nothing is under way, nothing went wrong.
 
-    A gateway that broke a requirement may be in any state, so the next test gets a new one; but a real one takes
+    A gateway that broke a requirement may be in any state, so the next test gets a new one; but a costly one takes
     seconds to boot and keeps its own house, and is kept.
     """
-    if driver.worn or not driver.world.healthy or driver.model.open_turns():
+    if not driver.world.healthy or driver.model.open_turns():
         return False
-    return not driver.failed or driver.hello.realtime
+    return costly or not (driver.worn or driver.failed)
 
 
 def _pool(config: pytest.Config, run: state.State) -> Pool:

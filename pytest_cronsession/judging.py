@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from . import __version__, results
+from . import __version__, collection, results
 from . import state as states
-from .collection import is_suite_item
+from .collection import case_of, is_suite_item
 from .outcomes import Result
 from .report import json_report, summary
 from .report.json_report import ReportError, Subject
 from .report.scrub import machine_places
 from .running import Runner
 from .state import State
-from .verdict import Judgement, exit_code, judge
+from .verdict import LEFT_OUT, Judgement, exit_code, judge
 
 
 class Judge:
@@ -31,6 +31,7 @@ class Judge:
         self.trouble = ""
         self._cases: dict[str, list[Result]] = {}
         self._virtual_ms: dict[str, int] = {}
+        self._fewer: dict[str, tuple[int, int]] = {}
         self._problems: list[str] = []
         self._listed = 0
         self._started = datetime.now(UTC)
@@ -60,6 +61,15 @@ class Judge:
         if self.state.hello is not None:
             node.workerinput["cronsession_hello"] = states.to_wire(self.state.hello)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        # Only where nobody has asked for another way, and where it saves booting real gateways.
+        if not self.state.target.costly or config.getoption("dist") != "load":
+            return None
+        from .spreading import ByWorld
+
+        return ByWorld(config, log, self.state.suite)
+
     def pytest_report_header(self) -> str:
         if self.state.hello is None:
             return f"cronsession: target {self.state.options.target}, tier {self.state.options.tier}"
@@ -83,6 +93,8 @@ class Judge:
         if found:
             self._cases[report.nodeid] = found
             self._virtual_ms[report.nodeid] = results.virtual_ms(report.user_properties)
+            for identity, noted in results.examples_left_out(report.user_properties).items():
+                self._fewer[identity] = min(noted, self._fewer.get(identity, noted))
         elif report.failed and self._of_suite(report.nodeid):
             # xdist reports for a worker that died, and knows nothing of requirements.
             self._cases.setdefault(report.nodeid, [])
@@ -99,6 +111,7 @@ class Judge:
         listed = self._listed if self.config.option.collectonly else len(self._cases)
         if self.state.hello is not None and (self._cases or self._problems):
             found = [result for case in self._cases.values() for result in case]
+            found += self._left_out(session)
             self.judgement = judge(
                 self.state.catalog,
                 self.state.hello,
@@ -118,6 +131,24 @@ class Judge:
         if self.judgement is not None and formal:
             status = max(status, self._write(self.judgement))
         session.exitstatus = status
+
+    def _left_out(self, session: pytest.Session) -> Iterator[Result]:
+        """A result for each test of the suite that this run did not come to, or left out on purpose.
+
+        Of an informal selection nobody wants a verdict; only a known failure must not look as if it had gone.
+        """
+        state = self.state
+        every = state.options.report is not None or not self.selection
+        if not every and state.baseline is None:
+            return
+        try:
+            planned = collection.plan(session, state.suite, state.catalog, state.options.tier)
+        except Exception:
+            return  # this was reported when it was collected
+        for node_id in planned.keys() - self._cases.keys():
+            for identity in planned[node_id]:
+                if every or identity in state.known:
+                    yield Result(identity, case_of(node_id), "not-run", message=LEFT_OUT)
 
     def _write(self, judgement: Judgement) -> int:
         """Write the report; the exit code that this alone calls for."""
@@ -147,7 +178,15 @@ class Judge:
         words += ["-m", option.markexpr] if option.markexpr else []
         return self.state.command(*words, baseline=True)
 
+    def _budget(self) -> dict[str, Any] | None:
+        """What the run was allowed to cost, and which examples were left out for it."""
+        if self.state.budget_s is None:
+            return None
+        fewer = {i: {"looked": done, "of": of} for i, (done, of) in sorted(self._fewer.items())}
+        return {"seconds": self.state.budget_s, "fewerExamples": fewer}
+
     def _environment(self) -> dict[str, Any]:
+        budget = self._budget()
         return {
             "python": platform.python_version(),
             "pytest": pytest.__version__,
@@ -155,7 +194,7 @@ class Judge:
             "started": self._started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "seconds": round(time.perf_counter() - self._clock, 3),
             "virtualSeconds": sum(self._virtual_ms.values()) / 1000,
-        }
+        } | ({} if budget is None else {"budget": budget})
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
         broken = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
@@ -182,4 +221,6 @@ class Judge:
             self.judgement,
             lambda requirement: self.state.command("-k", requirement),
             selection=self.selection and self.state.options.report is None,
+            budget=self._budget(),
+            width=self.config.get_terminal_writer().fullwidth,
         )

@@ -38,6 +38,12 @@ class Lifetime(Verdicts):
     def now(self) -> int:
         return self.world.now
 
+    @property
+    def trouble(self) -> TargetError | None:
+        """The error after which the gateway could not be relied on any more, if there was one."""
+        caller = self.world.caller
+        return None if caller is None else caller.dead
+
     def disk(self) -> Disk:
         return self.world.disk()
 

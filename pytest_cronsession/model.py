@@ -195,7 +195,13 @@ class InProcessModel:
 
     @property
     def held(self) -> int:
+        """Turns that the script keeps open on purpose."""
         return self._script.held_turns()
+
+    @property
+    def open(self) -> int:
+        """Turns begun and not ended, the held ones included."""
+        return self._script.open_turns()
 
     async def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
         turn = self._script.begin(request)

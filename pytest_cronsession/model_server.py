@@ -99,7 +99,11 @@ class _Handler(BaseHTTPRequestHandler):
         turn = self.script.begin(request)
         turn.alive = lambda: _connected(self.connection)
         state = "aborted"
+        begun = bool(request.get("stream")) and turn.state == "held"
         try:
+            if begun:
+                # As a model that thinks long does it: clients give up, or ask again, when not even the head comes.
+                self._begin_stream()
             if not self._wait(turn):
                 self.close_connection = True
                 return
@@ -107,11 +111,13 @@ class _Handler(BaseHTTPRequestHandler):
             # Finished before the last byte is out: who has read the answer must not find the turn open.
             state = "failed" if failure else "answered"
             self.script.finish(turn, state)
-            if failure:
+            if failure:  # never of a held turn
                 body = {"error": {"message": str(failure), "type": "scripted", "code": failure.status}}
                 self._json(failure.status, body)
             elif request.get("stream"):
                 options = request.get("stream_options")
+                if not begun:
+                    self._begin_stream()
                 self._stream(turn, isinstance(options, dict) and bool(options.get("include_usage")))
             else:
                 self._json(200, response_of(turn))
@@ -137,11 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _stream(self, turn: Turn, usage: bool) -> None:
+    def _begin_stream(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+
+    def _stream(self, turn: Turn, usage: bool) -> None:
         for event in _events(turn, usage):
             data = f"data: {event}\n\n".encode()
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .budget import USUAL_S
+
 TIERS = ("core", "full", "thorough")
 # What ``--cronsession-target`` without a value stores; no target can be spelled like it.
 BARE = ""
@@ -21,6 +23,7 @@ class Options:
     report: Path | None = None
     baseline: Path | None = None
     cache: Path | None = None
+    budget_s: float | None = None
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -53,6 +56,13 @@ def declare(parser: pytest.Parser) -> None:
         help="JSON file of known failures, which do not fail the run while they last.",
     )
     group.addoption(
+        "--cronsession-budget",
+        default=None,
+        metavar="SECONDS",
+        help="About how long a real gateway may take: lowers the numbers of examples, never below one "
+        f"(default: {USUAL_S:g} where the target is a real gateway, no limit elsewhere).",
+    )
+    group.addoption(
         "--cronsession-cache",
         default=None,
         metavar="DIR",
@@ -73,11 +83,12 @@ def read(config: pytest.Config) -> Options | None:
         report=_report_path(here, given.cronsession_report),
         baseline=_file(here, given.cronsession_baseline),
         cache=None if given.cronsession_cache is None else here / given.cronsession_cache,
+        budget_s=_seconds(given.cronsession_budget),
     )
 
 
 def _refuse_orphans(given: object) -> None:
-    for name in ("tier", "report", "baseline", "cache"):
+    for name in ("tier", "report", "baseline", "cache", "budget"):
         if getattr(given, f"cronsession_{name}") is not None:
             raise pytest.UsageError(
                 f"--cronsession-{name} has no effect without a target: "
@@ -105,6 +116,18 @@ def _file(here: Path, text: str | None) -> Path | None:
     if not path.is_file():
         raise pytest.UsageError(f"--cronsession-baseline={text}: no such file: {path}")
     return path
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise pytest.UsageError(f"--cronsession-budget={text}: write seconds, a number above 0, such as 480")
+    return seconds
 
 
 def default_cache() -> Path:

@@ -1,82 +1,35 @@
 """The slots of a schedule by brute force: every minute is looked at, nothing is clever.
 
-Independent of any cron engine (the reference's too), so that a shared mistake shows. It knows the
-portable core only: five fields with ``*``, numbers, names, lists, ranges and steps (OCPS 1.0, section 2;
-day-of-month and day-of-week both restricted mean either).
+Independent of any cron engine (the reference's too), so that a shared mistake shows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from .dialect import date_matches, minute_matches, names_one_time, seconds
+
+SECOND = 1000
 MINUTE = 60_000
 DAY = 86_400_000
-_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_NAMES: tuple[dict[str, int], ...] = (
-    {},
-    {},
-    {},
-    {n: i for i, n in enumerate("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)},
-    {n: i for i, n in enumerate("SUN MON TUE WED THU FRI SAT".split())},
-)
-Fields = tuple[frozenset[int], ...]
-
-
-def _number(text: str, field: int) -> int:
-    names = _NAMES[field]
-    return names[text.upper()] if text.upper() in names else int(text)
-
-
-def _values(text: str, field: int) -> frozenset[int]:
-    low, high = _RANGES[field]
-    found: set[int] = set()
-    for part in text.split(","):
-        span, _, step = part.partition("/")
-        if span == "*":
-            first, last = low, high if field != 4 else 6
-        else:
-            a, _, b = span.partition("-")
-            first = _number(a, field)
-            # Sunday is 0 or 7: only 7 gives FRI-SUN a meaning.
-            sunday = field == 4 and b.upper() == "SUN"
-            last = 7 if sunday else _number(b, field) if b else first
-        found.update(range(first, last + 1, int(step or 1)))
-    return frozenset(v % 7 for v in found) if field == 4 else frozenset(found)
-
-
-def _matches(expr: str, wall: datetime) -> bool:
-    minute, hour, dom, month, dow = expr.split()
-    if wall.minute not in _values_cached(minute, 0) or wall.hour not in _values_cached(hour, 1):
-        return False
-    if wall.month not in _values_cached(month, 3):
-        return False
-    by_dom = wall.day in _values_cached(dom, 2)
-    by_dow = wall.isoweekday() % 7 in _values_cached(dow, 4)
-    if dom != "*" and dow != "*":
-        return by_dom or by_dow
-    return by_dom and by_dow
-
-
-_values_cached = lru_cache(maxsize=4096)(_values)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 def _wall(ms: int, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)
 
 
-def _minutes(after_ms: int, until_ms: int) -> Iterator[int]:
-    first = after_ms // MINUTE * MINUTE + MINUTE
-    yield from range(first, until_ms + 1, MINUTE)
-
-
-def _fixed(expr: str) -> bool:
-    """Whether the expression names one wall time a day, however it is spelled."""
-    minute, hour = expr.split()[:2]
-    return len(_values_cached(minute, 0)) == len(_values_cached(hour, 1)) == 1
+def _minutes(expr: str, after_ms: int, until_ms: int) -> Iterator[int]:
+    """The minutes that overlap ``(after_ms, until_ms]``, but for days on which no zone has a matching date."""
+    for day in range(after_ms // DAY, until_ms // DAY + 1):
+        dates = (date.fromordinal(_EPOCH_DAY + day + k) for k in (-1, 0, 1))
+        if any(date_matches(expr, found) for found in dates):
+            first = max(day * DAY, after_ms // MINUTE * MINUTE)
+            yield from range(first, min((day + 1) * DAY, until_ms + 1), MINUTE)
 
 
 def cron_slots(expr: str, tz: str, after_ms: int, until_ms: int, dst: str = "vixie") -> list[int]:
@@ -85,16 +38,16 @@ def cron_slots(expr: str, tz: str, after_ms: int, until_ms: int, dst: str = "vix
     ``dst`` is an answer to policy *dst*. At plain instants (no transition near) all answers agree.
     """
     zone = ZoneInfo(tz)
-    once = dst in ("ocps", "shift") or (dst == "vixie" and _fixed(expr))
+    once = dst in ("ocps", "shift") or (dst == "vixie" and names_one_time(expr))
     found: set[int] = set()
-    for ms in _minutes(after_ms, until_ms):
-        wall = _wall(ms, zone)
-        if _matches(expr, wall) and not (once and wall.fold == 1):
-            found.add(ms)
+    for minute in _minutes(expr, after_ms, until_ms):
+        wall = _wall(minute, zone)
+        if minute_matches(expr, wall) and not (once and wall.fold == 1):
+            found.update(minute + second * SECOND for second in seconds(expr))
     # A gap shortly before the window may shift a slot into it.
     for transition in transitions(tz, after_ms - DAY, until_ms):
-        found.update(m for m in _gap_slots(expr, zone, transition, dst) if after_ms < m <= until_ms)
-    return sorted(found)
+        found.update(_gap_slots(expr, zone, transition, dst))
+    return sorted(ms for ms in found if after_ms < ms <= until_ms)
 
 
 def _gap_slots(expr: str, zone: ZoneInfo, transition: int, dst: str) -> list[int]:
@@ -102,10 +55,10 @@ def _gap_slots(expr: str, zone: ZoneInfo, transition: int, dst: str) -> list[int
     before, after = _wall(transition - MINUTE, zone), _wall(transition, zone)
     naive = before.replace(tzinfo=None) + timedelta(minutes=1)
     length = (after.replace(tzinfo=None) - naive) // timedelta(minutes=1)
-    inside = [k for k in range(length) if _matches(expr, naive + timedelta(minutes=k))]
+    inside = [k for k in range(length) if minute_matches(expr, naive + timedelta(minutes=k))]
     if dst == "shift":
-        return [transition + k * MINUTE for k in inside]
-    if dst in ("vixie", "both") and _fixed(expr) and inside:
+        return [transition + k * MINUTE + second * SECOND for k in inside for second in seconds(expr)]
+    if dst in ("vixie", "both") and names_one_time(expr) and inside:
         return [transition]
     return []
 
@@ -115,13 +68,11 @@ def transitions(tz: str, after_ms: int, until_ms: int) -> tuple[int, ...]:
     """The instants in ``(after_ms, until_ms]`` at which the zone's offset changes."""
     zone = ZoneInfo(tz)
     found = []
-    step = 6 * 3_600_000
-    edge = after_ms // step * step
-    while edge < until_ms:
-        if _wall(edge, zone).utcoffset() != _wall(edge + step, zone).utcoffset():
-            offsets = [(_wall(m, zone).utcoffset(), m) for m in range(edge, edge + step + MINUTE, MINUTE)]
+    # No zone changes its offset and changes it back within a day.
+    for day in range(after_ms // DAY * DAY, until_ms, DAY):
+        if _wall(day, zone).utcoffset() != _wall(day + DAY, zone).utcoffset():
+            offsets = [(_wall(m, zone).utcoffset(), m) for m in range(day, day + DAY + MINUTE, MINUTE)]
             found += [m for (o1, _), (o2, m) in pairwise(offsets) if o1 != o2]
-        edge += step
     return tuple(m for m in found if after_ms < m <= until_ms)
 
 

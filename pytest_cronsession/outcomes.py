@@ -46,6 +46,10 @@ class TargetError(Exception):
         self.log = log
 
 
+class TargetTimeout(TargetError):
+    """The target did not answer within the operation's time-out."""
+
+
 class UnsupportedOperation(TargetError):
     """The target answered that it does not know the operation (JSON-RPC -32601)."""
 

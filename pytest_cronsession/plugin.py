@@ -35,8 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def _take_part(config: pytest.Config, chosen: options.Options) -> None:
     from . import state as states
     from .running import Runner
+    from .termination import interrupt_on_sigterm
 
     state = states.resolve(config, chosen)
+    interrupt_on_sigterm(config)
     runner = Runner(state)
     config.pluginmanager.register(runner, "cronsession-runner")
     # xdist's workers run tests; the process the user started judges.

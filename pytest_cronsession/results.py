@@ -24,11 +24,13 @@ SEVERITY = ("error", "fail", "not-run", "pass", "not-applicable")
 
 RESULTS = pytest.StashKey[dict[str, Result]]()
 WITNESSES = pytest.StashKey[dict[str, int]]()
+LEFT_OUT = pytest.StashKey[dict[str, tuple[int, int]]]()
 VIRTUAL_MS = pytest.StashKey[int]()
 
 REQUIREMENT_PROPERTY = "cronsession_requirement"
 RESULT_PROPERTY = "cronsession_result"
 VIRTUAL_PROPERTY = "cronsession_virtual_ms"
+LEFT_OUT_PROPERTY = "cronsession_left_out"
 
 
 def record(item: pytest.Item, result: Result) -> None:
@@ -41,6 +43,12 @@ def witness(item: pytest.Item, requirement: str, n: int = 1) -> None:
     """Count that the condition of ``requirement`` occurred ``n`` times."""
     counts = item.stash.setdefault(WITNESSES, {})
     counts[requirement] = counts.get(requirement, 0) + n
+
+
+def left_out(item: pytest.Item, requirement: str, done: int, of: int) -> None:
+    """Note that only ``done`` examples out of ``of`` were looked at; the lowest of several counts."""
+    noted = item.stash.setdefault(LEFT_OUT, {})
+    noted[requirement] = min(noted.get(requirement, (done, of)), (done, of))
 
 
 def elapsed(item: pytest.Item, virtual_ms: int) -> None:
@@ -147,12 +155,20 @@ def publish(item: pytest.Item, results: Iterable[Result]) -> None:
         ours.append((RESULT_PROPERTY, json.dumps(result.to_json(), sort_keys=True)))
     if VIRTUAL_MS in item.stash:
         ours.append((VIRTUAL_PROPERTY, item.stash[VIRTUAL_MS]))
+    if LEFT_OUT in item.stash:
+        ours.append((LEFT_OUT_PROPERTY, json.dumps(item.stash[LEFT_OUT], sort_keys=True)))
     item.user_properties[:] = [*kept, *ours]
 
 
 def received(user_properties: Iterable[tuple[str, object]]) -> list[Result]:
     """The results in a report's user properties."""
     return [Result.from_json(json.loads(str(v))) for k, v in user_properties if k == RESULT_PROPERTY]
+
+
+def examples_left_out(user_properties: Iterable[tuple[str, object]]) -> dict[str, tuple[int, int]]:
+    """The requirements of which fewer examples were looked at: how many, and how many there are."""
+    noted = [json.loads(str(v)) for k, v in user_properties if k == LEFT_OUT_PROPERTY]
+    return {requirement: (done, of) for found in noted for requirement, (done, of) in found.items()}
 
 
 def virtual_ms(user_properties: Iterable[tuple[str, object]]) -> int:

@@ -13,6 +13,7 @@ from . import baseline as baselines
 from . import catalog as catalogs
 from . import collection
 from .baseline import Baseline, BaselineError
+from .budget import USUAL_S
 from .catalog import Catalog, in_tier
 from .collection import Selection, Suite
 from .contract import Hello
@@ -32,6 +33,11 @@ class State:
     selection: Selection
     target: Target
     hello: Hello | None = None
+
+    @property
+    def budget_s(self) -> float | None:
+        """What the run may cost in seconds; None where the gateway costs next to nothing."""
+        return self.options.budget_s or (USUAL_S if self.target.costly else None)
 
     @property
     def known(self) -> Baseline:
@@ -97,6 +103,8 @@ def _check_expression(expression: str, catalog: Catalog, tier: str) -> None:
     """A mistyped requirement would select nothing and look like a run."""
     for identity in catalogs.named_ids(expression):
         if identity not in catalog:
+            if catalog.begins(identity):
+                continue
             near = catalog.nearest(identity)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
             raise pytest.UsageError(f"-k {expression}: there is no requirement {identity}{hint}")

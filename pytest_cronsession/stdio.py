@@ -46,12 +46,11 @@ class StdioChannel:
         except OSError as error:
             raise TargetError("start of the command", f"{command[0]!r}: {error.strerror}") from error
         _ALIVE.add(self)
-        self._threads = [
-            threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True),
-            threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True),
-            threading.Thread(target=self._write, daemon=True),
-        ]
-        for thread in self._threads:
+        self._drainer = threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        # The drainer first: the others wait for it when the target ends, which may be at once.
+        for thread in (self._drainer, self._reader, self._writer):
             thread.start()
 
     def submit(self, operation: str, params: dict[str, Any]) -> Future[Any]:
@@ -105,11 +104,14 @@ class StdioChannel:
             message = json.loads(line.decode("utf-8"))
         except UnicodeDecodeError:
             return f"standard output carries a line that is not UTF-8: {shown}"
-        except ValueError:
+        except (ValueError, RecursionError):
             return (
                 f"standard output carries a line that is not JSON: {shown} "
                 "(only JSON-RPC answers may go there; send logs to standard error)"
             )
+        if isinstance(message, dict) and "method" in message:
+            method = shorten(str(message["method"]), 60)
+            return f"standard output carries a request ({method!r}), and only answers may go there: {shown}"
         wrong = problem("protocol.schema.json#/$defs/envelope:response", message)
         if wrong:
             return f"not a JSON-RPC 2.0 answer ({wrong}): {shown}"
@@ -150,7 +152,7 @@ class StdioChannel:
         if code is None:
             return "the target closed its standard output"
         # What it printed last may still be on its way to us; children of it may hold the stream for ever.
-        self._threads[1].join(timeout=0.5)
+        self._drainer.join(timeout=0.5)
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         return f"the target ended ({how}) before it answered"
 
@@ -168,8 +170,8 @@ class StdioChannel:
         if self not in _ALIVE:
             return
         self._outbox.put(None)
-        self._threads[2].join(timeout=0.5)
-        if not self._threads[2].is_alive():
+        self._writer.join(timeout=0.5)
+        if not self._writer.is_alive():
             with contextlib.suppress(OSError, ValueError):
                 assert self._process.stdin is not None
                 self._process.stdin.close()
@@ -192,7 +194,7 @@ class StdioChannel:
     def _end(self) -> None:
         self._process.wait()
         self._outbox.put(None)
-        for thread in self._threads:
+        for thread in (self._drainer, self._reader, self._writer):
             thread.join(timeout=2)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError, ValueError):

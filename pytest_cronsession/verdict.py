@@ -20,6 +20,8 @@ OUTCOMES = ("pass", "fail", "warn", "known-fail", "fixed", "not-applicable", "no
 VERDICTS = ("conformant", "conformant-with-known-failures", "incomplete", "nonconformant", "error")
 NEVER_OBSERVED = "never observed"
 NO_TEST = "no test of this run looked at it"
+# The message of a case that was not selected, or that a run which ended early never came to.
+LEFT_OUT = "it did not run"
 NO_REASON = "no reason was given"
 
 EXIT_OK, EXIT_FAILED, EXIT_NOTHING = 0, 1, 5
@@ -27,7 +29,10 @@ EXIT_OK, EXIT_FAILED, EXIT_NOTHING = 0, 1, 5
 
 @dataclass(frozen=True)
 class Row:
-    """The outcome of one requirement. ``cases`` counts those that came to a verdict."""
+    """The outcome of one requirement. ``cases`` counts those that came to a verdict.
+
+    ``message`` says which cases it was that failed, ``cause`` only what the first of them said.
+    """
 
     id: str
     level: str
@@ -37,6 +42,7 @@ class Row:
     message: str = ""
     reason: str = ""
     trace: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,7 @@ def _row(requirement: Requirement, results: Sequence[Result], hello: Hello, base
             message=_message(shown),
             reason=reason,
             trace=next((r.trace for r in shown if r.trace), ""),
+            cause=shown[0].message if shown else "",
         )
 
     why = inapplicable(requirement, hello)
@@ -130,7 +137,7 @@ def _row(requirement: Requirement, results: Sequence[Result], hello: Hello, base
     # Several cases may try to bring a condition about; one that succeeds is enough.
     unrun = [r for r in of["not-run"] if not (of["pass"] and r.message.startswith(NEVER_OBSERVED))]
     if unrun:
-        return row("not-run", reason=unrun[0].message or NO_TEST)
+        return row("not-run", reason=_why_not_run(unrun, ordered))
     if of["pass"]:
         return row("fixed" if requirement.id in baseline else "pass")
     if of["not-applicable"]:
@@ -138,6 +145,15 @@ def _row(requirement: Requirement, results: Sequence[Result], hello: Hello, base
     return row(
         "not-run", reason=f"untestable: {requirement.untestable}" if requirement.untestable else NO_TEST
     )
+
+
+def _why_not_run(unrun: Sequence[Result], results: Sequence[Result]) -> str:
+    missed = [r.case for r in unrun if r.message == LEFT_OUT]
+    if len(missed) < len(unrun):
+        return next(r.message for r in unrun if r.message != LEFT_OUT) or NO_TEST
+    if len(missed) == len(results):
+        return NO_TEST
+    return f"{len(missed)} of its {len(results)} cases did not run: {brief(missed)}"
 
 
 def _message(results: Sequence[Result]) -> str:
@@ -152,13 +168,13 @@ def _profile(name: str, catalog: Catalog, hello: Hello, rows: Iterable[Row]) -> 
     mine = [row for row in rows if catalog[row.id].profile == name]
     musts = [row for row in mine if row.level == "MUST"]
     if errors := [r.id for r in mine if r.outcome == "error"]:
-        return ProfileVerdict(name, "error", f"could not be judged: {_ids(errors)}")
+        return ProfileVerdict(name, "error", f"could not be judged: {brief(errors)}")
     if failed := [r.id for r in musts if r.outcome == "fail"]:
-        return ProfileVerdict(name, "nonconformant", f"fails {_ids(failed)}")
+        return ProfileVerdict(name, "nonconformant", f"fails {brief(failed)}")
     if gap := _gap(name, catalog, hello, mine):
         return ProfileVerdict(name, "incomplete", gap)
     if known := [r.id for r in mine if r.outcome == "known-fail"]:
-        return ProfileVerdict(name, "conformant-with-known-failures", f"known to fail {_ids(known)}")
+        return ProfileVerdict(name, "conformant-with-known-failures", f"known to fail {brief(known)}")
     return ProfileVerdict(name, "conformant")
 
 
@@ -174,7 +190,7 @@ def _gap(name: str, catalog: Catalog, hello: Hello, rows: Sequence[Row]) -> str:
         return "no MUST of this profile applies"
     # Each requirement has to be looked at, and each MUST has to get an answer.
     unrun = [r.id for r in testable if r.outcome == "not-run" and (r.level == "MUST" or r.reason == NO_TEST)]
-    return f"not run: {_ids(unrun)}" if unrun else ""
+    return f"not run: {brief(unrun)}" if unrun else ""
 
 
 def _overall(profiles: Sequence[ProfileVerdict], problems: Sequence[str]) -> tuple[str, str]:
@@ -186,7 +202,8 @@ def _overall(profiles: Sequence[ProfileVerdict], problems: Sequence[str]) -> tup
     return worst.verdict, f"{worst.name}: {worst.reason}" if worst.reason else ""
 
 
-def _ids(ids: Sequence[str], shown: int = 3) -> str:
+def brief(ids: Sequence[str], shown: int = 3) -> str:
+    """The first few ids, and how many more there are."""
     more = f" and {len(ids) - shown} more" if len(ids) > shown else ""
     return ", ".join(ids[:shown]) + more
 

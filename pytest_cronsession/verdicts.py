@@ -28,17 +28,16 @@ class Verdicts:
         """This case needs more capabilities than its requirement: not applicable without them."""
         missing_capabilities(self._declared, frozenset(capabilities))
 
-    def require_answer(self, name: str) -> str:
-        """The declared answer to a policy; not applicable where the gateway publishes none."""
-        if name not in self._declared.policies:
-            raise NotApplicable(f"the gateway declares no answer to policy {name}")
-        return self._declared.policies[name]
-
     def require_policy(self, name: str, *answers: str) -> None:
         """This case is about certain answers to a policy only."""
         given = self._declared.policy(name)
         if given not in answers:
             raise NotApplicable(f"the gateway's policy {name} is {given}")
+
+    @staticmethod
+    def pass_over(reason: str) -> None:
+        """This case has nothing to look at on this gateway, others of its requirement have: not applicable."""
+        raise NotApplicable(reason)
 
     def witness(self, n: int = 1, requirement: str | None = None) -> None:
         """Count an occurrence of the condition that a requirement speaks about."""

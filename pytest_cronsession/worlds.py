@@ -18,16 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .catalog import specs_dir
 from .channel import Caller
 from .contract import PROTOCOL, SPEC_REVISION, Hello
 from .model import InProcessModel, Script
 from .model_server import ModelServer
-from .outcomes import NotApplicable, TargetError, TargetUsageError
+from .outcomes import NotApplicable, TargetError, TargetTimeout, TargetUsageError
 from .targets import Target
 
 # A Monday away from clock changes. Not on a full minute: whether a slot at the very instant of a write counts
 # is a question with several right answers.
 START_MS = int(datetime(2026, 3, 2, 8, 0, 7, tzinfo=UTC).timestamp() * 1000)
+# A target that cannot be started any more would cost each test of the suite a whole time-out.
+PATIENCE = 3
 # Not a weak set: a world that nobody holds any more still has a folder, a server and a gateway to end.
 _OPEN: set[World] = set()
 
@@ -56,7 +59,7 @@ def probe(target: Target) -> Hello:
     except TargetError as error:
         raise TargetUsageError(
             f"target {target.spec_text!r} does not speak the contract: {error}\n"
-            "see specs/protocol.md, section initialize"
+            f"see {specs_dir() / 'protocol.md'}, section initialize"
         ) from error
     finally:
         channel.close()
@@ -193,7 +196,8 @@ class World:
         self.running = False
         self.script.release_all()
         if self.caller is not None:
-            self.caller.channel.close()
+            # Nobody looks at what it leaves, so a gateway that takes seconds to stop in good order is killed.
+            (self.caller.channel.kill if self.target.costly else self.caller.channel.close)()
             self.caller = None
             self.server.close()
         elif self in _OPEN:
@@ -211,7 +215,8 @@ def _close_leftovers() -> None:
 class Pool:
     """Worlds shared between tests of equal config, one pool per process.
 
-    A test that crashes, restarts or fails leaves its world unfit: the next one gets a new world.
+    A test that crashes, restarts or fails leaves its world unfit: the next one gets a new world. Not so where
+    the target is costly: there every world that is up and quiet is used again.
     """
 
     def __init__(self, target: Target, *, share: bool = True, hello: Hello | None = None) -> None:
@@ -219,6 +224,7 @@ class Pool:
         self._idle: dict[str, World] = {}
         self._hello = hello
         self._count = 0
+        self._late: list[TargetTimeout] = []
 
     @property
     def hello(self) -> Hello:
@@ -233,13 +239,32 @@ class Pool:
         """An idle world of this config, or a new one."""
         key = self._key(config, host_zone)
         world = None if fresh else self._idle.pop(key, None)
+        if world is not None and world.now > start_ms > START_MS:
+            world.close()  # it is later there, and a clock only goes forward
+            world = None
         if world is None:
             # Real gateways cost seconds and hundreds of megabytes: never two idle ones at once.
-            if self.hello.realtime:
+            if self.target.costly:
                 self.close()
             self._count += 1
-            prefix = f"w{self._count}"
-            world = World(self.target, config, host_zone=host_zone, start_ms=start_ms, prefix=prefix)
+            world = self._new(config, host_zone, start_ms)
+        elif world.now < start_ms:
+            world.advance(start_ms)
+        return world
+
+    def _new(self, config: Mapping[str, Any], host_zone: str, start_ms: int) -> World:
+        if len(self._late) >= PATIENCE:
+            last = self._late[-1]
+            message = f"not tried again after {PATIENCE} time-outs in a row; the last one: {last.message}"
+            raise TargetError(last.operation, message, log=last.log)
+        try:
+            world = World(
+                self.target, config, host_zone=host_zone, start_ms=start_ms, prefix=f"w{self._count}"
+            )
+        except TargetTimeout as error:
+            self._late.append(error)
+            raise
+        self._late.clear()
         return world
 
     def give_back(self, world: World, *, reusable: bool) -> None:

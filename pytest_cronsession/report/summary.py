@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..catalog import Catalog
 from ..contract import Hello
-from ..verdict import NEVER_OBSERVED, NO_TEST, OUTCOMES, Judgement, Row, summary_of
+from ..verdict import NEVER_OBSERVED, NO_TEST, OUTCOMES, Judgement, Row, brief, summary_of
 
 WIDTH = 100
 _SEEN_LINES = 3
@@ -48,11 +49,16 @@ def lines(
     rerun: Callable[[str], str],
     *,
     selection: bool = False,
+    budget: Mapping[str, Any] | None = None,
+    width: int = WIDTH,
 ) -> Iterator[Line]:
-    """The whole summary. ``rerun`` gives the command for a requirement.
+    """The whole summary, at most ``width`` columns wide. ``rerun`` gives the command for a requirement.
+
+    ``budget`` is the report's.
 
     Of a ``selection`` there is no verdict.
     """
+    width = min(WIDTH, width)
     yield Line(header)
     if selection:
         looked = [row for row in judgement.rows if row.cases]
@@ -61,17 +67,24 @@ def lines(
         )
     else:
         yield from _verdict(judgement)
+    if budget is not None and budget["fewerExamples"]:
+        fewer = [f"{i} ({n['looked']} of {n['of']})" for i, n in budget["fewerExamples"].items()]
+        text = f"budget {budget['seconds']:g} s, so fewer examples of {', '.join(fewer)}"
+        yield from (Line(part) for part in textwrap.wrap(text, width, subsequent_indent="  "))
     yield Line("")
     shown = [r for r in judgement.rows if not (selection and _left_out(r))]
     yield from _table(catalog, shown)
     for problem in judgement.problems:
         yield Line("")
         yield Line(f"error: {problem}", "red")
-    for outcome, colour in (("error", "red"), ("fail", "red"), ("warn", "yellow"), ("fixed", "red")):
+    for alike in _by_cause(judgement.of("error")):
+        yield Line("")
+        yield from _error_block(alike, catalog, rerun, width)
+    for outcome, colour in (("fail", "red"), ("warn", "yellow"), ("fixed", "red")):
         for row in judgement.of(outcome):
             yield Line("")
-            yield from _block(row, catalog, colour, rerun)
-    yield from _short(shown)
+            yield from _block(row, catalog, colour, rerun, width)
+    yield from _short(shown, width)
 
 
 def _left_out(row: Row) -> bool:
@@ -101,21 +114,42 @@ def _table(catalog: Catalog, rows: Sequence[Row]) -> Iterator[Line]:
         yield Line("  ".join([area.ljust(width), *cells]))
 
 
-def _block(row: Row, catalog: Catalog, colour: str, rerun: Callable[[str], str]) -> Iterator[Line]:
+def _by_cause(rows: Sequence[Row]) -> Iterable[list[Row]]:
+    """A target that is down is down for every test, and that is said once."""
+    alike: dict[str, list[Row]] = {}
+    for row in rows:
+        alike.setdefault(row.cause.partition("\n")[0], []).append(row)
+    return alike.values()
+
+
+def _error_block(
+    rows: Sequence[Row], catalog: Catalog, rerun: Callable[[str], str], width: int
+) -> Iterator[Line]:
+    if len(rows) == 1:
+        yield from _block(rows[0], catalog, "red", rerun, width)
+        return
+    yield Line(f"{brief([r.id for r in rows])} ({_WORDS['error']})", "red", bold=True)
+    yield from (Line(text) for text in seen(rows[0].cause, width))
+    yield Line(f"  run:  {rerun(rows[0].id)}")
+
+
+def _block(
+    row: Row, catalog: Catalog, colour: str, rerun: Callable[[str], str], width: int
+) -> Iterator[Line]:
     word = "" if row.outcome in ("fail", "warn") else f" ({_WORDS[row.outcome]})"
     yield Line(f"{row.id} {row.level}{word}", colour, bold=True)
-    yield from (Line(text) for text in _wrap(catalog[row.id].text, "  "))
+    yield from (Line(text) for text in _wrap(catalog[row.id].text, "  ", width))
     if row.outcome == "fixed":
         yield Line("  seen: it passes now; remove its entry from the baseline")
     else:
-        yield from (Line(text) for text in seen(row.message))
+        yield from (Line(text) for text in seen(row.message, width))
     yield Line(f"  run:  {rerun(row.id)}")
 
 
 _WORDS = {"error": "could not be judged", "fixed": "stale baseline entry"}
 
 
-def seen(message: str) -> list[str]:
+def seen(message: str, width: int = WIDTH) -> list[str]:
     """The gist of a message: its first lines, up to the steps that led there."""
     told = []
     for line in message.splitlines():
@@ -124,15 +158,17 @@ def seen(message: str) -> list[str]:
         told.append(line)
     cut = told[:_SEEN_LINES] + (["..."] if len(told) > _SEEN_LINES else [])
     wrapped = [
-        w for number, line in enumerate(cut) for w in _wrap(line, "  seen: " if number == 0 else "        ")
+        text
+        for number, line in enumerate(cut)
+        for text in _wrap(line, "        " if number else "  seen: ", width)
     ]
     return wrapped or ["  seen: nothing was said"]
 
 
-def _wrap(text: str, indent: str) -> list[str]:
+def _wrap(text: str, indent: str, width: int) -> list[str]:
     return textwrap.wrap(
         text,
-        WIDTH,
+        width,
         initial_indent=indent,
         subsequent_indent=" " * len(indent),
         break_long_words=False,
@@ -140,17 +176,17 @@ def _wrap(text: str, indent: str) -> list[str]:
     )
 
 
-def _short(rows: Sequence[Row]) -> Iterator[Line]:
+def _short(rows: Sequence[Row], width: int) -> Iterator[Line]:
     """What takes one line each: failures that were known, and conditions that never occurred."""
     known = [r for r in rows if r.outcome == "known-fail"]
     unlooked = [r for r in rows if r.outcome == "not-run" and r.reason == NO_TEST]
     unseen = [r for r in rows if r.outcome == "not-run" and r.reason != NO_TEST]
     if known or unseen or unlooked:
         yield Line("")
-    for row in known:
-        yield Line(f"{row.id} {row.level} known failure: {' '.join(row.reason.split())}", "yellow")
-    for row in unseen:
-        yield Line(f"{row.id} {row.level} not run: {' '.join(row.reason.split())}", "yellow")
+    texts = [f"{r.id} {r.level} known failure: {r.reason}" for r in known]
+    texts += [f"{r.id} {r.level} not run: {r.reason}" for r in unseen]
     if unlooked:
-        text = f"not run: {', '.join(r.id for r in unlooked)} ({NO_TEST})"
-        yield from (Line(part, "yellow") for part in textwrap.wrap(text, WIDTH, break_on_hyphens=False))
+        texts.append(f"not run: {brief([r.id for r in unlooked])} ({NO_TEST})")
+    for text in texts:
+        wrapped = textwrap.wrap(text, width, break_on_hyphens=False, subsequent_indent="  ")
+        yield from (Line(part, "yellow") for part in wrapped)

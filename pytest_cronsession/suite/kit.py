@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,19 +13,19 @@ from ..driver import Driver, Handle
 from ..outcomes import ConformanceFailure
 from ..trace import instant
 
-# How many examples a property looks at: in virtual time, and on a gateway that runs in real time.
+# How many examples a property looks at.
 EXAMPLES = {"core": 12, "full": 40, "thorough": 120}
-REALTIME_EXAMPLES = 2
 
 
 def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, **strategies: Any) -> None:
     """Run ``check`` on generated arguments; raise the shortest failure.
 
-    The world is shared and its clock only moves forward, so a failing example cannot be run again as it
+    Where the budget is limited, no further example is begun when the property has had its share. The world is shared and its clock only moves forward, so a failing example cannot be run again as it
     was: nothing is shrunk, and the generator is asked for small examples first.
     """
     failures: list[ConformanceFailure] = []
-    count = REALTIME_EXAMPLES if driver.hello.realtime else max(1, round(EXAMPLES["core"] * scale))
+    count = max(1, round(EXAMPLES["core"] * scale))
+    began, looked = time.monotonic(), 0
 
     @settings(
         max_examples=count,
@@ -37,7 +38,9 @@ def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, 
     )
     @given(**strategies)
     def run(**arguments: Any) -> None:
-        if len(failures) < 3:
+        nonlocal looked
+        if len(failures) < 3 and not (looked and driver.budget.spent(began)):
+            looked += 1
             try:
                 check(**arguments)
             except ConformanceFailure as failure:
@@ -46,6 +49,8 @@ def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, 
     run()
     if failures:
         raise min(failures, key=lambda failure: len(failure.message))
+    if looked < count:
+        driver.budget.note(driver.requirement, looked, count)
 
 
 def accounted_for(write: Write, *fields: str) -> bool:
@@ -101,9 +106,9 @@ def rows_of(driver: Driver, job: Handle) -> list[Session]:
 
 
 def receipts(driver: Driver, job: Handle) -> set[str]:
-    """The keys of a job's receipts; without any, nothing can be judged."""
+    """The keys of a job's receipts. A gateway that declares receipts has some, or nothing can be judged."""
     found = {s.key for s in rows_of(driver, job)}
-    if not found:
+    if not found and driver.has("receipts"):
         driver.not_observed("no receipt of an isolated run was listed")
     return found
 

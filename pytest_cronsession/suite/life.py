@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from ..checkers import fresh_context, shared_context
 from ..driver import Driver, Handle, every, wish
 from ..model import ERROR, Turn
-from ..outcomes import ConformanceFailure
+from ..outcomes import ConformanceFailure, TargetError
 from ..trace import instant
 from .kit import sweep_ms
 
@@ -26,11 +26,22 @@ SIZES = {"core": (10, 18), "full": (30, 30), "thorough": (100, 50)}
 
 
 class Life(RuleBasedStateMachine):
-    """One gateway from its first start to its end; ``law`` is the requirement that is watched."""
+    """One gateway from its first start to its end; ``law`` is the requirement that is watched.
 
-    def __init__(self, driver: Driver, law: str) -> None:
+    ``ended`` gets the error of a gateway that could not go on: of such a target there are no more lives.
+    """
+
+    def __init__(self, driver: Driver, law: str, ended: list[TargetError]) -> None:
         super().__init__()
-        self.d = driver.spawn()
+        if ended:
+            # Hypothesis would run it again and again to shrink what led there, and each time is a new start.
+            raise ended[0]
+        self.ended = ended
+        try:
+            self.d = driver.spawn()
+        except TargetError as error:
+            ended.append(error)
+            raise
         self.law = law
         self.named: list[tuple[str, Handle]] = []
         self.loners: list[Handle] = []
@@ -41,6 +52,8 @@ class Life(RuleBasedStateMachine):
         self.restarts = 0
 
     def teardown(self) -> None:
+        if self.d.trouble is not None:
+            self.ended.append(self.d.trouble)
         self.d.world.close()
 
     # --- what happens ----------------------------------------------------------------------------------
@@ -149,9 +162,12 @@ class Life(RuleBasedStateMachine):
 def explore(driver: Driver, law: str) -> None:
     """Live through many lives; raises the shrunk failure, with the steps that broke the law."""
     count, steps = SIZES["core"]
+    # Each life has a gateway of its own, which boots and restarts.
+    count, phases = driver.few(count, 3), PHASES[:1] if driver.budget.limited else PHASES
+    ended: list[TargetError] = []
     try:
         run_state_machine_as_test(
-            lambda: Life(driver, law),  # type: ignore[arg-type]  # any factory will do
+            lambda: Life(driver, law, ended),  # type: ignore[arg-type]  # any factory will do
             settings=settings(
                 max_examples=count,
                 stateful_step_count=steps,
@@ -160,10 +176,14 @@ def explore(driver: Driver, law: str) -> None:
                 database=None,
                 print_blob=False,
                 report_multiple_bugs=False,
-                phases=PHASES,
+                phases=phases,
                 suppress_health_check=list(HealthCheck),
             ),
         )
     except ConformanceFailure as failure:
         failure.__notes__ = []  # the steps in the message say it in the gateway's own terms
+        raise
+    except Exception:
+        if ended:
+            raise ended[0] from None  # and not that Hypothesis could not repeat it
         raise

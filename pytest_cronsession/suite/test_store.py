@@ -39,7 +39,7 @@ def test_an_acknowledged_job_survives_a_crash(cronsession_driver: Driver, write:
 @requirement("CS-STO-002")
 def test_a_removed_job_stays_removed(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    job = d.add()
+    job = d.add(target="isolated")
     d.expect(d.remove(job), "the removal of a listed job was not acknowledged")
     d.crash()
     d.expect(d.job(job) is None, "a removed job is back after a crash")
@@ -83,7 +83,7 @@ def test_a_slot_that_ran_does_not_run_again(cronsession_driver: Driver) -> None:
 @requirement("CS-STO-006")
 def test_a_crash_during_a_run_does_not_block_the_job(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    job = d.add()
+    job = d.add(target="isolated")
     d.answers(job, hold())
     trigger = d.trigger(job)
     if d.hello.realtime:

@@ -45,11 +45,11 @@ def parse_target(text: str) -> TargetSpec:
     head, colon, value = text.partition(":")
     kind, at, version = head.partition("@")
     if (at and not version) or (colon and not value.strip()):
-        raise TargetUsageError(f"target {text!r}: nothing after {'@' if at and not version else ':'!r}")
+        gap = f"nothing after {'@' if at and not version else ':'!r}"
+        raise TargetUsageError(f"target {text!r}: {gap}; write it as {_spelling(kind)}")
     spec = TargetSpec(text, kind, version or None, value or None)
     if kind in ("python", "stdio") and not value:
-        wanted = next(k for k in KINDS if k.startswith(kind))
-        raise TargetUsageError(f"target {text!r}: write it as {wanted}")
+        raise TargetUsageError(f"target {text!r}: write it as {_spelling(kind)}")
     if kind in ("python", "stdio", "reference") and version:
         raise TargetUsageError(f"target {text!r}: kind {kind!r} has no version")
     if kind == "reference" and value:
@@ -57,6 +57,11 @@ def parse_target(text: str) -> TargetSpec:
     if kind not in ("reference", "python", "stdio", "openclaw", *_registered()):
         raise TargetUsageError(_unknown_kind(text, kind))
     return spec
+
+
+def _spelling(kind: str) -> str:
+    """How a target of this kind is written; for a kind that is not ours, in general."""
+    return next((k for k in KINDS if kind and k.startswith(kind)), "KIND[@VERSION][:VALUE]")
 
 
 def _registered() -> dict[str, Any]:
@@ -72,23 +77,33 @@ def list_kinds() -> str:
 
 def _unknown_kind(text: str, kind: str) -> str:
     names = ["reference", "python", "stdio", "openclaw", *_registered()]
-    near = difflib.get_close_matches(kind, names, n=1)
-    if "." in kind:
-        hint = f"; for a Python factory write python:{text}"
-    else:
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(kind.lower(), names, n=1)
+    hint = ""
+    if os.sep in kind:
+        # "--cronsession-target tests" reads its value from the next word.
+        hint = f"; a path is no target: write --cronsession-target=KIND {text}"
+    elif "." in kind:
+        hint = f"; for a Python factory write python:{text}" + ("" if ":" in text else ":FACTORY")
+    elif near:
+        hint = f"; did you mean {near[0]!r}?"
+    elif text and Path(text).exists():
+        hint = f"; a path is no target: write --cronsession-target=KIND {text}"
     return f"unknown target kind {kind!r} in {text!r}{hint}\nkinds:\n{list_kinds()}"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target that is ready to be opened, many times and from several processes."""
+    """A target that is ready to be opened, many times and from several processes.
+
+    ``costly``: a run takes seconds and a boot tens of them, so worlds are kept and examples are few.
+    """
 
     spec: TargetSpec
     transport: str
     opener: Callable[[], Any] = field(repr=False)
     prepare: Callable[[Callable[[str], None]], None] = field(default=lambda say: None, repr=False)
     timeouts: Mapping[str, float] = field(default_factory=dict)
+    costly: bool = False
 
     @property
     def spec_text(self) -> str:
@@ -197,7 +212,8 @@ def _openclaw(spec: TargetSpec, cache: Path) -> Target:
         return PythonChannel(lambda: OpenClawGateway(package=found["package"]), spec.text)
 
     slow = {"gateway/start": 180.0, "job/add": 120.0, "session/send": 120.0, "gateway/stop": 60.0}
-    return Target(spec, "adapter", opener, prepare, slow)
+    slow |= {"clock/advance": 400.0, "clock/jump": 200.0}
+    return Target(spec, "adapter", opener, prepare, slow, costly=True)
 
 
 def _entry_point(spec: TargetSpec, cache: Path) -> Target:

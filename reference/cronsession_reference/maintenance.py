@@ -20,26 +20,38 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rows go, and by how much the limits are missed all the same."""
+    """Which rows go, and by how much the limits are missed all the same.
+
+    ``why`` says for each row which limit it goes for: ``age``, ``entries`` or ``bytes``, the first that holds.
+    """
 
     rows: tuple[SessionRow, ...]
+    why: tuple[str, ...] = ()
     over_entries: int = 0
     over_bytes: int = 0
+
+
+def may_go(row: SessionRow, *, in_use: bool) -> bool:
+    """Whether a row may go at all, for whatever reason: main sessions and sessions in use never do."""
+    return row.kind != "main" and not in_use
 
 
 def plan(oldest_first: Iterable[SessionRow], totals: Totals, limits: Limits, now_ms: int) -> Plan:
     """Decide. ``oldest_first`` are the rows that may go; it is read only as far as rows have to go."""
     entries, size = totals.rows, totals.bytes
     doomed: list[SessionRow] = []
+    why: list[str] = []
     for row in oldest_first:
         aged = now_ms - row.updated_ms > limits.prune_after_ms
         heavy = size > limits.max_disk_bytes
         if aged or entries > limits.max_entries or (heavy and row.bytes):
             doomed.append(row)
+            why.append("age" if aged else "entries" if entries > limits.max_entries else "bytes")
             entries, size = entries - 1, size - row.bytes
         elif not heavy:
             break
-    return Plan(tuple(doomed), max(0, entries - limits.max_entries), max(0, size - limits.max_disk_bytes))
+    over = max(0, entries - limits.max_entries), max(0, size - limits.max_disk_bytes)
+    return Plan(tuple(doomed), tuple(why), *over)
 
 
 def remove_rows(store: Store, transcripts: Transcripts, rows: Iterable[SessionRow]) -> list[str]:
@@ -52,11 +64,9 @@ def remove_rows(store: Store, transcripts: Transcripts, rows: Iterable[SessionRo
     with store.transaction():
         for row in rows:
             current = store.session(row.key)
-            if (
-                current is None
-                or current.updated_ms != row.updated_ms
-                or store.lease_owner(row.key) is not None
-            ):
+            if current is None or current.updated_ms != row.updated_ms:
+                continue
+            if not may_go(current, in_use=store.lease_owner(row.key) is not None):
                 continue
             try:
                 if store.references(row.id) == 1:
@@ -123,6 +133,9 @@ class Maintenance:
             "before": before,
             "after": before - len(removed),
             "removed": removed,
+            "why": {
+                row.key: why for row, why in zip(found.rows, found.why, strict=True) if row.key in removed
+            },
             "mode": self.limits.mode,
             "unmet": {name: over for name, over in unmet.items() if over},
         }

@@ -54,6 +54,29 @@ class UnknownZoneIsUtc(Lenient):
         return {**schedule, "tz": "UTC"} if reason["field"] == "schedule.tz" else schedule
 
 
+@wrong("openclaw#74459", "SCH-005")
+class RestingJobIsNotRead(Lenient):
+    """Of a job that is added disabled the expression is not looked at."""
+
+    def _again(
+        self, write: Callable[..., dict[str, Any]], params: dict[str, Any], part: str
+    ) -> dict[str, Any]:
+        resting = params[part].get("enabled") is False
+        return super()._again(write, params, part) if resting else write(params)
+
+
+@wrong("openclaw#96159", "SCH-009")
+class SameScheduleBeginsAnew(Altered):
+    """An interval that is written again without an anchor is counted from now."""
+
+    def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
+        schedule = params["patch"].get("schedule") or {}
+        if schedule.get("kind") != "every" or "anchorMs" in schedule:
+            return super().job_update(params)
+        anew = {**schedule, "anchorMs": self._clock.now()}
+        return super().job_update({**params, "patch": {**params["patch"], "schedule": anew}})
+
+
 @wrong("openclaw:SCH-14", "SCH-005")
 class EditIsNotChecked(Lenient):
     """Expressions are checked on add only."""

@@ -79,11 +79,11 @@ class Court:
             text=True,
         )
 
-    def judge(self, target: str, *arguments: str) -> dict[str, Any]:
-        """The report of a run against ``target``; raises :class:`AssertionError` if there is none."""
+    def judge(self, target: str, *arguments: str, kind: str = "python") -> dict[str, Any]:
+        """The report of a run against ``kind:target``; raises :class:`AssertionError` if there is none."""
         assert self._worker.stdin is not None
         assert self._worker.stdout is not None
-        request = [f"--cronsession-target=python:{target}", *arguments]
+        request = [f"--cronsession-target={kind}:{target}", *arguments]
         self._worker.stdin.write(json.dumps(request) + "\n")
         self._worker.stdin.flush()
         line = self._worker.stdout.readline()

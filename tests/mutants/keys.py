@@ -50,7 +50,7 @@ class Hiding(Altered):
         return data if key is None else {**data, "session": {**data["session"], "key": key}}
 
 
-@wrong("openclaw#63442", "RES-001", "RES-002", "RES-013")
+@wrong("openclaw#63442", "RES-001", "RES-002", "RES-013", "RES-019")
 class KeyIgnoredOnAdd(Hiding):
     """A key of an added isolated job is accepted, echoed and ignored."""
 

@@ -1,6 +1,7 @@
 """Every mutant against the whole suite: ``python -m tests.mutants.matrix [--quick | --slow] [NAME...]``.
 
 Prints what each breaks and where that is not what its entry says, then how many mutants break each requirement.
+Those that stand on the Node gateway are called ``node:NAME``.
 Some ten seconds for each mutant; half of that with ``--quick``, which leaves out the slow tests, or with ``--slow``.
 """
 
@@ -12,8 +13,18 @@ from collections import Counter
 
 from pytest_cronsession import catalog
 
+from ..node import gateways as node
 from .gateways import MUTANTS
 from .judging import Court, broken, errors, judged_by, part, tests
+
+CASES = {
+    **{name: ("python", f"tests.mutants.gateways:{name}", wrong.expected) for name, wrong in MUTANTS.items()},
+    **{
+        f"node:{name}": ("stdio", node.command("mutant.mjs", [name]), wrong.expected)
+        for name, wrong in node.MUTANTS.items()
+    },
+}
+"""Per mutant: the kind and the value of its target, and what it is expected to break."""
 
 
 def main(arguments: list[str]) -> int:
@@ -22,10 +33,11 @@ def main(arguments: list[str]) -> int:
     parts = [part(slow=argument == "--slow") for argument in arguments if argument in ("--quick", "--slow")]
     nodes = parts[0] if parts else list(tests())
     court, kills, wrong = Court(), Counter[str](), 0
-    for name in names or MUTANTS:
+    for name in names or CASES:
         began = time.perf_counter()
-        report = court.judge(f"tests.mutants.gateways:{name}", *nodes)
-        found, expected, failed = broken(report), MUTANTS[name].expected, errors(report)
+        kind, target, expected = CASES[name]
+        report = court.judge(target, *nodes, kind=kind)
+        found, failed = broken(report), errors(report)
         # What the tests that were left out have a say in may be found, and need not.
         expected &= found | judged_by(nodes)
         kills.update(found)

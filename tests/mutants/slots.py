@@ -48,6 +48,19 @@ class DaysAreAnded(Altered):
         reslot(engine, change)
 
 
+@wrong("openclaw#11486", "SCH-003")
+class FarTimerWraps(Altered):
+    """What is more than 2^31 ms away fires at once, as a timer of 32 bits does."""
+
+    def alter(self, engine: Engine) -> None:
+        def change(job: Job) -> int | None:
+            now = engine.clock.now()
+            far = isinstance(job.schedule, At) and job.schedule.at_ms - now >= 2**31
+            return now + 1 if far else job.next_run_ms
+
+        reslot(engine, change)
+
+
 @wrong("bugs:S15", "SCH-001")
 class WeekBeginsOnMonday(Altered):
     """Day of week 0 is Monday, as in the language's own calendar."""

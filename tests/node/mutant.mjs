@@ -1,56 +1,192 @@
-// A wrong gateway: gateway.mjs behind a proxy that alters one thing. Usage: node mutant.mjs MUTATION
-import { spawn } from 'node:child_process';
-import readline from 'node:readline';
-import { fileURLToPath } from 'node:url';
+// Wrong gateways, one small defect each, most of them seen in the wild. Usage: node mutant.mjs [NAME]
+import { Gateway, MINUTE, RECEIPT, serve } from './gateway.mjs';
 
-const keys = new Map(); // job id -> the session key that was asked for
-const rows = new Map(); // session key -> a receipt that was once listed
+const isReceipt = ({ key }) => key.startsWith(RECEIPT);
 
-/** Per mutation: what happens to a request on its way in, and to a result on its way out. */
-const MUTATIONS = {
-  // A key on an isolated job is taken, stored, shown, and has no effect.
-  'key-echoed-and-ignored': {
-    result({ params }, result) {
-      const { key, target } = (params.job ?? params.patch)?.session ?? {};
-      if (result.unused && key && target === 'isolated') {
-        keys.set(result.job.id, key);
-        result.unused = result.unused.filter(({ field }) => field !== 'session.key');
-      }
-      for (const job of [result.job, ...(result.jobs ?? [])]) {
-        if (keys.has(job?.id) && job.session.target === 'isolated') job.session.key = keys.get(job.id);
-      }
-    },
-  },
-  // Receipts stay in session/list for ever.
-  'receipts-never-go': {
-    result({ method }, result) {
-      if (method !== 'session/list') return;
-      const listed = new Set(result.sessions.map(({ key }) => key));
-      for (const row of result.sessions) if (row.jobId) rows.set(row.key, row);
-      result.sessions.push(...[...rows.values()].filter(({ key }) => !listed.has(key)));
-    },
-  },
-  // The zone of a cron schedule is taken and forgotten.
-  'zone-dropped': {
-    request({ params }) { delete (params.job ?? params.patch)?.schedule?.tz; },
-  },
-};
+// ---- which session
 
-const { request = () => {}, result = () => {} } = MUTATIONS[process.argv[2]];
-const path = fileURLToPath(new URL('gateway.mjs', import.meta.url));
-const gateway = spawn(process.execPath, [path], { stdio: ['pipe', 'pipe', 'inherit'] });
-const asked = new Map();
+/** A key on an isolated job is taken, stored, shown, and has no effect. */
+class KeyIsIgnored extends Gateway {
+  launch(job, ...how) {
+    const { key, ...session } = job?.session ?? {};
+    return super.launch(job && { ...job, session }, ...how);
+  }
+}
 
-readline.createInterface({ input: process.stdin }).on('line', (line) => {
-  const message = JSON.parse(line);
-  request(message);
-  asked.set(message.id, message);
-  gateway.stdin.write(`${JSON.stringify(message)}\n`);
-}).on('close', () => gateway.stdin.end());
+/** An isolated job has one session for all its runs. */
+class FreshIsReused extends Gateway {
+  resolve(job) { return super.resolve(job) ?? (job.id ? RECEIPT + job.id : null); }
+}
 
-readline.createInterface({ input: gateway.stdout }).on('line', (line) => {
-  const message = JSON.parse(line);
-  if (message.result) result(asked.get(message.id), message.result);
-  asked.delete(message.id);
-  process.stdout.write(`${JSON.stringify(message)}\n`);
-}).on('close', () => process.exit(0));
+/** Target main is accepted, and runs as if it were isolated. */
+class MainIsIsolated extends Gateway {
+  launch(job, ...how) {
+    const isMain = job?.session.target === 'main';
+    return super.launch(isMain ? { ...job, session: { target: 'isolated' } } : job, ...how);
+  }
+}
+
+/** Names are made into words that are fit for the file system. */
+class NamesAreSlugs extends Gateway {
+  resolve(job) { return super.resolve(job)?.replace(/[^a-z0-9/]+/gi, '-').replace(/(?<=room\/.*)\//g, '-') ?? null; }
+}
+
+/** Jobs have rooms of their own beside the ones in which people speak. */
+class RoomsAreSynthetic extends Gateway {
+  launch(job, ...how) {
+    const { target, name } = job?.session ?? {}, own = { target, name: `cron:${name?.trim()}` };
+    return super.launch(target === 'named' ? { ...job, session: own } : job, ...how);
+  }
+}
+
+/** After a run in a session, the next message of a person begins it anew. */
+class PersonStartsAnew extends Gateway {
+  'session/send'(params) {
+    const key = this.resolve(params);
+    if (this.runs.some((run) => run.sessionKey === key)) this.sessions.delete(key);
+    return super['session/send'](params);
+  }
+}
+
+// ---- when
+
+/** The zone of a cron schedule is checked, stored and forgotten. */
+class ZoneIsDropped extends Gateway {
+  nextSlot(job) {
+    const { tz, ...schedule } = job.schedule;
+    return super.nextSlot(job) && super.nextSlot({ ...job, schedule });
+  }
+}
+
+/** A run that ends within its own second is started again with the next one. */
+class SlotRunsTwice extends Gateway {
+  repeated = new Set();
+
+  end(turn, ...rest) {
+    super.end(turn, ...rest);
+    const { jobId, slotMs } = turn.run ?? {}, job = this.jobs.get(jobId);
+    if (slotMs !== this.now || !job || this.repeated.delete(jobId)) return;
+    this.repeated.add(jobId);
+    job.nextRunAtMs = this.now + 1000;
+  }
+}
+
+/** Whether a run of the job is under way is not asked. */
+class JobOverlapsItself extends Gateway {
+  launch(job, trigger, slotMs) {
+    if (trigger === 'manual') return super.launch(job, trigger, slotMs);
+    const others = this.turns;
+    this.turns = [];
+    const answer = super.launch(job, trigger, slotMs);
+    this.turns = [...others, ...this.turns];
+    return answer;
+  }
+}
+
+/** An edited schedule counts from the run after the next. */
+class EditKeepsTheNextRun extends Gateway {
+  write(old, change) {
+    const { job } = super.write(old, change);
+    if (old.enabled && job.enabled) job.nextRunAtMs = old.nextRunAtMs;
+    return { job };
+  }
+}
+
+/** A schedule that is written again counts anew, though it is the same. */
+class SameScheduleMovesTheInterval extends Gateway {
+  write(old, change) {
+    const { job } = super.write(old, change), { kind, everyMs } = change.schedule ?? {};
+    if (old.enabled && kind === 'every') job.nextRunAtMs = this.now + everyMs;
+    return { job };
+  }
+}
+
+/** A manual run counts the interval anew. */
+class ManualRunMovesTheInterval extends Gateway {
+  'job/trigger'(params) {
+    const job = this.jobs.get(params.id), answer = super['job/trigger'](params);
+    if (job?.schedule.kind === 'every') job.nextRunAtMs = this.now + job.schedule.everyMs;
+    return answer;
+  }
+}
+
+/** A one-shot that failed stays enabled, and is started again every minute. */
+class FailedOneShotIsNeverDone extends Gateway {
+  end(turn, status, ...said) {
+    super.end(turn, status, ...said);
+    const job = this.jobs.get(turn.run?.jobId);
+    if (job?.schedule.kind === 'at' && status === 'error') job.nextRunAtMs = this.now + MINUTE;
+  }
+}
+
+/** Timers count the time that passed: a jump of the clock puts off whatever is to come. */
+class JumpMovesTheSlots extends Gateway {
+  'clock/jump'({ toMs }) {
+    for (const job of this.jobs.values()) if (job.nextRunAtMs) job.nextRunAtMs += toMs - this.now;
+    return super['clock/jump']({ toMs });
+  }
+}
+
+// ---- what became of a run
+
+/** A time-out is taken, and nobody watches it. */
+class TimeoutIsIgnored extends Gateway {
+  launch(job, ...how) { return super.launch(job && { ...job, timeoutMs: null }, ...how); }
+}
+
+/** A run that the model refused is listed as ok. */
+class FailureIsListedAsOk extends Gateway {
+  end(turn, status, ...said) { super.end(turn, status === 'error' ? 'ok' : status, ...said); }
+}
+
+// ---- the store
+
+/** The retention of receipts is read from nowhere. */
+class ReceiptsNeverGo extends Gateway {
+  'gateway/start'(params) {
+    return super['gateway/start']({ ...params, config: { ...params.config, sessionRetentionMs: null } });
+  }
+}
+
+/** Receipts are found by way of their jobs: those of removed jobs stay. */
+class ReceiptsOutliveTheirJob extends Gateway {
+  remove(mayGo) {
+    const jobOf = new Map(this.runs.map((run) => [run.sessionKey, run.jobId]));
+    super.remove((row, ...rest) => (!isReceipt(row) || this.jobs.has(jobOf.get(row.key))) && mayGo(row, ...rest));
+  }
+}
+
+/** One row in use ends the whole sweep. */
+class BusyRowEndsTheSweep extends Gateway {
+  remove(mayGo) { if (!this.turns.length) super.remove(mayGo); }
+}
+
+/** Limits and retention apply to sessions that are in use too. */
+class RunningSessionIsRemoved extends Gateway {
+  remove(mayGo) {
+    const { turns } = this;
+    this.turns = [];
+    super.remove(mayGo);
+    this.turns = turns;
+  }
+}
+
+/** Age counts only when there are too many rows. */
+class AgeWaitsForTheCap extends Gateway {
+  sweep() {
+    const { config } = this, { maintenance = {} } = config;
+    const isFull = this.sessions.size > (maintenance.maxEntries ?? Infinity);
+    this.config = isFull ? config : { ...config, maintenance: { ...maintenance, pruneAfterMs: undefined } };
+    super.sweep();
+    this.config = config;
+  }
+}
+
+const MUTANTS = [KeyIsIgnored, FreshIsReused, MainIsIsolated, NamesAreSlugs, RoomsAreSynthetic, PersonStartsAnew,
+  ZoneIsDropped, SlotRunsTwice, JobOverlapsItself, EditKeepsTheNextRun, SameScheduleMovesTheInterval,
+  ManualRunMovesTheInterval, FailedOneShotIsNeverDone, JumpMovesTheSlots, TimeoutIsIgnored, FailureIsListedAsOk,
+  ReceiptsNeverGo, ReceiptsOutliveTheirJob, BusyRowEndsTheSweep, RunningSessionIsRemoved, AgeWaitsForTheCap];
+
+const Wrong = MUTANTS.find(({ name }) => name === process.argv[2]);
+if (Wrong) serve(new Wrong());
+else console.log(MUTANTS.map(({ name }) => name).join('\n'));

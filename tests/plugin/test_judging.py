@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,62 @@ def test_a_selection_exits_by_its_tests_unless_a_report_is_asked_for(
     one_pass.pytester.makeini("[pytest]\nmarkers = slow")
     assert one_pass.run(*selection).ret == 0
     assert one_pass.run(*selection, REPORT).ret == 1
+    assert one_pass.report()["verdict"] == "incomplete"
+
+
+CASES = """
+@requirement("CS-RES-002")
+@pytest.mark.parametrize("word", ["gap", "overlap", "plain"])
+def test_case(word):
+    if word == "gap": raise ConformanceFailure("CS-RES-002", "saw two")
+"""
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        ["-k", "not gap"],
+        ["--deselect", "cronsession/test_b.py::test_case[gap]"],
+        ["cronsession/test_a.py", "cronsession/test_b.py::test_case[plain]"],
+        ["-k", "not gap", "-n2"],
+    ],
+    ids=["k", "deselect", "ids", "xdist"],
+)
+def test_a_requirement_whose_cases_did_not_all_run_is_not_passed(one_pass: Lab, left_out: list[str]) -> None:
+    one_pass.suite(test_b=CASES)
+    result = one_pass.run_apart(REPORT, *left_out)
+    assert result.ret == 1
+    report = one_pass.report()
+    assert report["verdict"] == "incomplete"
+    found = report["requirements"][1]
+    assert found["outcome"] == "not-run"
+    assert re.fullmatch(r"[12] of its 4 cases did not run: test_b.py::test_case\[gap\].*", found["reason"])
+
+
+def test_a_known_failure_is_not_stale_because_its_case_was_left_out(one_pass: Lab) -> None:
+    one_pass.suite(test_b=CASES)
+    known = one_pass.baseline({"id": "CS-RES-002", "reason": "issue 12"})
+    result = one_pass.run(known, "-k", "not gap")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*stale baseline*")
+    formal = one_pass.run(known, REPORT, "-k", "not gap")
+    assert formal.ret == 1
+    assert one_pass.report()["requirements"][1]["outcome"] == "not-run"
+    one_pass.run(known, "-k", "CS-RES-001").stdout.no_fnmatch_line("*stale baseline*")
+
+
+def test_a_vendors_failure_that_stops_the_run_leaves_it_incomplete(one_pass: Lab) -> None:
+    one_pass.suite(test_b='@requirement("CS-RES-002")\ndef test_more(): pass')
+    one_pass.pytester.makeconftest(
+        """
+        import pytest
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_modifyitems(items):
+            items.insert(2, items.pop(0))
+        """
+    )
+    one_pass.pytester.makepyfile("def test_vendor(): assert 0")
+    one_pass.run(REPORT, ".", "-x").assert_outcomes(passed=2, failed=1)
     assert one_pass.report()["verdict"] == "incomplete"
 
 
@@ -274,3 +331,29 @@ def test_a_run_that_stops_early_is_not_conformant(failing: Lab) -> None:
     result = failing.run_apart(REPORT)
     assert result.ret == 2
     assert failing.report()["verdict"] == "incomplete"
+
+
+def test_sigterm_ends_a_run_in_good_order(one_pass: Lab) -> None:
+    one_pass.suite(
+        test_b="""
+        import os, signal
+        @requirement("CS-RES-002")
+        def test_cancelled(): os.kill(os.getpid(), signal.SIGTERM); signal.pause()
+        """
+    )
+    result = one_pass.run_apart(REPORT)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["incomplete", "*KeyboardInterrupt*", "*termination.py*SIGTERM*"])
+    assert one_pass.report()["verdict"] == "incomplete"
+
+
+def test_a_vendors_own_sigterm_handler_is_kept(one_pass: Lab) -> None:
+    one_pass.pytester.makeconftest("import signal\nsignal.signal(signal.SIGTERM, lambda *a: None)")
+    one_pass.pytester.makepyfile("import os, signal\ndef test_vendor(): os.kill(os.getpid(), signal.SIGTERM)")
+    one_pass.run_apart(".").assert_outcomes(passed=3)
+
+
+def test_the_signal_handler_goes_with_the_run(one_pass: Lab) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    one_pass.run()
+    assert signal.getsignal(signal.SIGTERM) is before

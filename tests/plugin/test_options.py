@@ -133,6 +133,16 @@ def test_an_unknown_requirement_gets_close_matches(one_pass: Lab) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["CS-RES-1", "CS-RES-0001", "cs-res-001x", "CS-XYZ-001"])
+def test_a_mistyped_requirement_is_refused(one_pass: Lab, name: str) -> None:
+    refused(one_pass.run("-k", f"not {name}"), f"there is no requirement {name.upper()}")
+
+
+def test_the_beginning_of_a_requirement_selects_all_that_begin_so(one_pass: Lab) -> None:
+    one_pass.run("-k", "CS-RES-0").assert_outcomes(passed=2)
+    one_pass.run("-k", "CS-RES-00 and not CS-RES-001").assert_outcomes(passed=1, deselected=1)
+
+
 def test_a_requirement_of_a_higher_tier_names_the_tier(one_pass: Lab) -> None:
     one_pass.requirements(row("CS-RES-001"), row("CS-RES-002"), row("CS-RES-010", tier="full"))
     result = one_pass.run("-k", "CS-RES-010")

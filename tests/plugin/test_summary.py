@@ -35,7 +35,10 @@ def test_a_gateway_without_a_clock_is_told(one_pass: Lab) -> None:
     assert section(one_pass.run())[0] == "lab 1.2.3, python, real time, tier core"
 
 
-def test_each_failure_has_id_level_sentence_observation_and_command(one_pass: Lab) -> None:
+def test_each_failure_has_id_level_sentence_observation_and_command(
+    one_pass: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     long = "A session key that is accepted MUST be honoured or reported as unused, " * 3
     one_pass.requirements(row("CS-RES-001", text=long.strip()), row("CS-RES-002", area="store"))
     one_pass.suite(
@@ -97,6 +100,56 @@ def test_errors_warnings_and_known_failures_are_told_apart(lab: Lab) -> None:
         "CS-RES-005 MUST (stale baseline entry)",
     ):
         assert line in told
+
+
+def test_one_reason_for_many_errors_is_told_once(lab: Lab) -> None:
+    ids = [f"CS-RES-00{n}" for n in range(1, 6)]
+    lab.requirements(*map(row, ids))
+    lab.suite(
+        test_a="""
+        @requirement("CS-RES-001", "CS-RES-002", "CS-RES-003", "CS-RES-004")
+        def test_1(): raise TargetError("gateway/start", "no answer within 60 s")
+        @requirement("CS-RES-002")
+        def test_2(): raise TargetError("gateway/start", "no answer within 60 s")
+        @requirement("CS-RES-005")
+        def test_3(): raise TargetError("job/add", "died")
+        """
+    )
+    told = section(lab.run())
+    start = told.index("CS-RES-001, CS-RES-002, CS-RES-003 and 1 more (could not be judged)")
+    assert told[start - 1 : start + 4] == [
+        "",
+        "CS-RES-001, CS-RES-002, CS-RES-003 and 1 more (could not be judged)",
+        "  seen: gateway/start: no answer within 60 s",
+        "  run:  pytest --cronsession-target=python:lab_gateway:Gateway -k CS-RES-001",
+        "",
+    ]
+    assert told[start + 4] == "CS-RES-005 MUST (could not be judged)"
+    assert "CS-RES-002" not in "\n".join(told[start + 1 :])
+
+
+def test_a_run_that_stopped_early_does_not_list_all_that_is_left(one_pass: Lab) -> None:
+    one_pass.requirements(*(row(f"CS-RES-0{n}") for n in range(10, 30)), row("CS-RES-001"), row("CS-RES-002"))
+    told = section(one_pass.run())
+    assert " ".join(map(str.strip, told[-2:])) == (
+        "not run: CS-RES-010, CS-RES-011, CS-RES-012 and 17 more (no test of this run looked at it)"
+    )
+
+
+@pytest.mark.parametrize(("columns", "width"), [("60", 60), ("300", 100)])
+def test_it_fits_the_terminal(
+    one_pass: Lab, monkeypatch: pytest.MonkeyPatch, columns: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    one_pass.requirements(row("CS-RES-001", text="word " * 60), row("CS-RES-002"))
+    one_pass.suite(
+        test_b="""
+        @requirement("CS-RES-001")
+        def test_it(): raise ConformanceFailure("CS-RES-001", "seen " * 60)
+        """
+    )
+    lengths = [len(line) for line in section(one_pass.run()) if "  run:" not in line]
+    assert width - 6 < max(lengths) <= width
 
 
 def test_what_no_test_looked_at_is_told_in_one_go(one_pass: Lab) -> None:

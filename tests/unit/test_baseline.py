@@ -43,6 +43,7 @@ def test_an_empty_baseline_is_fine() -> None:
     [
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         ([], "no list 'entries'"),
         ({"schema": 1}, "no list 'entries'"),
         ({"schema": 1, "entries": {}}, "no list 'entries'"),

@@ -347,6 +347,27 @@ def test_a_factory_that_wants_arguments() -> None:
         PythonChannel(lambda config: None, "tiny")  # type: ignore[misc,arg-type]
 
 
+async def _late() -> Any:
+    return object()
+
+
+@pytest.mark.parametrize(
+    ("factory", "text"),
+    [
+        (lambda: None, "tiny returned None and not a gateway"),
+        (_late, "tiny returned a coroutine; a factory is a plain function that returns the gateway"),
+    ],
+    ids=["none", "coroutine"],
+)
+def test_a_factory_that_makes_no_gateway(factory: Callable[[], Any], text: str) -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(TargetError) as caught:
+        PythonChannel(factory, "tiny")
+    assert caught.value.message == text
+    assert {t for t in threading.enumerate() if t.is_alive()} <= before
+    gc.collect()
+
+
 # --- the end ------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,18 @@ SUITE_MAY = {
     *("driver", "checkers", "strategies", "model", "oracle"),
     *("requirement", "contract", "trace", "outcomes", "suite"),
 }
-PURE = ("catalog", "baseline", "verdict", "checkers", "oracle", "trace", "contract", "outcomes", "report")
+PURE = (
+    "catalog",
+    "baseline",
+    "verdict",
+    "checkers",
+    "oracle",
+    "dialect",
+    "trace",
+    "contract",
+    "outcomes",
+    "report",
+)
 # Outside the process, beside the thread, or on the way to a gateway.
 IMPURE = {
     *("subprocess", "socket", "socketserver", "ssl", "select", "selectors", "signal", "multiprocessing"),
@@ -136,7 +147,7 @@ def test_only_targets_and_examples_name_the_reference() -> None:
         if within(m, "pytest_cronsession") and any(within(n, "cronsession_reference") for n in imports(m))
     }
     assert importers <= set(named("targets", "examples", "cli"))
-    for module in named("suite", "oracle", "checkers", "strategies"):
+    for module in named("suite", "oracle", "dialect", "checkers", "strategies"):
         assert "cronsession_reference" not in modules()[module].read_text(encoding="utf-8"), module
 
 

@@ -159,6 +159,19 @@ def test_a_held_turn_is_answered_when_it_is_released(server: ModelServer, client
     assert client.turns() == {"open": 0, "held": 0}
 
 
+def test_the_head_of_a_held_stream_comes_at_once(server: ModelServer, client: Client) -> None:
+    script = server.script
+    script.plan("a", hold())
+    body = json.dumps(chat("a", stream=True)).encode()
+    client.connection.request("POST", client.base + "/chat/completions", body, JSON)
+    response = client.connection.getresponse()
+    assert (response.status, script.held_turns()) == (200, 1)
+    script.release("a")
+    text = response.read().decode()
+    assert script.turns()[0].nonce in text
+    assert text.endswith("data: [DONE]\n\n")
+
+
 def test_a_client_that_goes_away_leaves_no_held_turn(server: ModelServer, client: Client) -> None:
     script = server.script
     script.plan("a", HANG)

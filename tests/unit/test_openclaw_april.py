@@ -80,11 +80,8 @@ def test_a_connection_without_a_device_has_no_rights(
         use(fake, tmp_path / "s")
 
 
-def test_a_gateway_without_a_challenge_is_named(
-    fake: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gateway_without_a_challenge_is_named(fake: Package, tmp_path: Path) -> None:
     mode(fake, "mute")
-    monkeypatch.setattr(instance, "BOOT_S", 1.0)
     with pytest.raises(TargetError, match="its challenge cannot be signed: it lacks nonce and ts"):
         use(fake, tmp_path / "s")
 

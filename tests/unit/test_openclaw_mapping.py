@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_cronsession.schemas import message_problem
-from pytest_cronsession.targets.openclaw import mapping, runs
+from pytest_cronsession.targets.openclaw import mapping, runs, store
 from pytest_cronsession.targets.openclaw.store import session_rows
 
 YEARLY = {"kind": "cron", "expr": "0 0 1 1 *", "tz": "UTC"}
@@ -92,7 +92,8 @@ def test_add_maps_every_member() -> None:
 
 def test_add_leaves_out_what_was_not_asked_for() -> None:
     added = mapping.to_add(JOB, None, "main")
-    assert not added.keys() & {"agentId", "enabled", "deleteAfterRun", "sessionKey"}
+    assert added["agentId"] == "main", "among several agents 2026.9.6 has no default one"
+    assert not added.keys() & {"enabled", "deleteAfterRun", "sessionKey"}
     assert "timeoutSeconds" not in added["payload"]
 
 
@@ -296,8 +297,10 @@ def test_an_interrupted_run_gets_its_id_back_from_the_ledger() -> None:
 def test_a_run_ends_when_its_job_is_free() -> None:
     busy = {"id": "j", "state": {"runningAtMs": 1000}}
     free = {"id": "j", "state": {}}
-    assert [r["status"] for r in runs.merge([ended()], [], [busy])] == ["running"]
-    assert [r["status"] for r in runs.merge([ended()], [], [free])] == ["ok"]
+    late = ended(status="error", error="cron: job execution timed out")
+    assert [r["status"] for r in runs.merge([late], [], [busy])] == ["running"]
+    assert [r["status"] for r in runs.merge([late], [], [free])] == ["timeout"]
+    assert [r["status"] for r in runs.merge([ended()], [], [busy])] == ["ok"], "another one is under way"
 
 
 def test_a_skipped_run_never_started() -> None:
@@ -316,6 +319,30 @@ def test_runs_of_system_jobs_are_left_out() -> None:
     assert runs.merge([ended()], [ledger("running", started=5)], [system]) == []
 
 
+def entry(status: str = "ok", started: int = 100, **more: Any) -> dict[str, Any]:
+    return {"jobId": "j", "action": "finished", "status": status, "runAtMs": started, "durationMs": 0, **more}
+
+
+def marked(started: int = 100) -> dict[str, Any]:
+    return {"runtime": "cron", "status": "running", "sourceId": "j", "startedAt": started}
+
+
+def test_runs_of_one_instant_are_numbered() -> None:
+    history = [entry("ok"), entry("error")]
+    first, second, third = runs.merge(history, [marked()], [{"id": "j", "state": {"runningAtMs": 100}}])
+    assert [(r["id"], r["status"]) for r in (first, second, third)] == [
+        ("j:100", "ok"),
+        ("j:100#2", "error"),
+        ("j:100#3", "running"),
+    ]
+
+
+def test_a_run_that_has_timed_out_and_still_occupies_its_job_is_one_running_run() -> None:
+    late = entry("error", error="cron: job execution timed out")
+    (found,) = runs.merge([late], [marked()], [{"id": "j", "state": {"runningAtMs": 100}}])
+    assert (found["id"], found["status"]) == ("j:100", "running")
+
+
 # --- session store ------------------------------------------------------------------------------------------
 
 
@@ -323,15 +350,24 @@ def write_store(state: Path, agent: str, rows: list[tuple[str, str, int, int]]) 
     path = state / "agents" / agent / "agent" / "openclaw-agent.sqlite"
     path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("create table session_nodes (session_key, current_session_id, updated_at, entry_valid)")
-        db.executemany("insert into session_nodes values (?, ?, ?, ?)", rows)
+        db.execute(
+            "create table session_nodes (session_key, current_session_id, updated_at, entry_valid, archived_at)"
+        )
+        db.executemany(
+            "insert into session_nodes (session_key, current_session_id, updated_at, entry_valid) values (?, ?, ?, ?)",
+            rows,
+        )
         db.commit()
 
 
-def test_rows_of_all_agents_with_receipts_and_without_tombstones(tmp_path: Path) -> None:
+def test_rows_of_all_agents_with_receipts_and_without_tombstones_and_archives(tmp_path: Path) -> None:
     receipt = "agent:ops:cron:j1:run:s2"
     write_store(tmp_path, "main", [("agent:main:abc", "s1", 10, 1), ("agent:main:gone", "s9", 11, -1)])
     write_store(tmp_path, "ops", [("agent:ops:cron:j1", "s2", 20, 1), (receipt, "s2", 20, 0)])
+    write_store(tmp_path, "old", [("agent:old:chat", "s3", 20, 1)])
+    with closing(sqlite3.connect(store.database_of(tmp_path, "old"))) as db:
+        db.execute("update session_nodes set archived_at = 21")
+        db.commit()
     rows = session_rows(tmp_path)
     assert rows == [
         {"key": "agent:main:abc", "id": "s1", "agent": "main", "updatedAtMs": 10},

@@ -184,7 +184,7 @@ def test_json_rows_are_added_or_aged_with_a_transcript(tmp_path: Path) -> None:
 SCHEMA = """
 create table session_nodes (session_key text not null primary key, current_session_id text not null,
   entry_json text not null, entry_valid integer not null default 0, updated_at integer not null,
-  created_at integer, last_interaction_at integer, last_activity_at integer) strict;
+  created_at integer, last_interaction_at integer, last_activity_at integer, archived_at integer) strict;
 create table session_windows (session_id text not null primary key, session_key text not null
   references session_nodes (session_key), reason text, created_at integer not null,
   updated_at integer not null) strict;
@@ -195,7 +195,7 @@ begin update session_nodes set entry_valid = 0 where session_key = new.session_k
 create trigger moved after update of current_session_id, updated_at on session_nodes
 begin update session_nodes set entry_valid = 0 where session_key = new.session_key; end;
 insert into session_nodes values ('agent:main:abc', 's1',
-  '{"sessionId": "s1", "updatedAt": 99, "label": "x"}', 1, 99, 90, 99, 99);
+  '{"sessionId": "s1", "updatedAt": 99, "label": "x"}', 1, 99, 90, 99, 99, null);
 insert into session_windows values ('s1', 'agent:main:abc', null, 90, 99);
 """
 

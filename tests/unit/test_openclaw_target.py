@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_cronsession.contract import Hello
+from pytest_cronsession.model import InProcessModel, Script
 from pytest_cronsession.outcomes import TargetError, UnsupportedOperation
 from pytest_cronsession.schemas import message_problem
 from pytest_cronsession.targets.openclaw import config, instance, process
@@ -37,12 +38,13 @@ JOB = {
 
 def start_params(state: Path, **wanted: Any) -> dict[str, Any]:
     return {
-        "nowMs": 0,
+        "nowMs": 5_000,
         "stateDir": str(state),
         "modelUrl": "http://127.0.0.1:1/v1",
         "token": "secret",
         "hostZone": "America/Denver",
         "config": wanted,
+        "model": InProcessModel(Script()),
     }
 
 
@@ -51,8 +53,13 @@ def write_store(state: Path, agent: str, rows: list[tuple[str, str, int, int]]) 
     path = state / "agents" / agent / "agent" / "openclaw-agent.sqlite"
     path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("create table session_nodes (session_key, current_session_id, updated_at, entry_valid)")
-        db.executemany("insert into session_nodes values (?, ?, ?, ?)", rows)
+        db.execute(
+            "create table session_nodes (session_key, current_session_id, updated_at, entry_valid, archived_at)"
+        )
+        db.executemany(
+            "insert into session_nodes (session_key, current_session_id, updated_at, entry_valid) values (?, ?, ?, ?)",
+            rows,
+        )
         db.commit()
 
 
@@ -112,7 +119,7 @@ def test_hello(fake: Package) -> None:
     said = OpenClawGateway(package=fake).initialize({"protocol": 1, "specRevision": 1})
     assert message_problem("initialize", "result", said) is None
     hello = Hello.parse(said)
-    assert hello.realtime
+    assert not hello.realtime
     assert "receipts" not in hello.capabilities
     assert "sessionKey" not in hello.policies
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,8 @@ def test_a_good_answer(tmp_path: Path) -> None:
         ("say('hello there')", "not JSON: hello there"),
         ("sys.stdout.buffer.write(b'\\xff\\xfe\\n'); sys.stdout.flush()", "not UTF-8"),
         ("say('[1, 2]')", "not a JSON-RPC 2.0 answer"),
+        ("say(line.strip())", "a request ('initialize'), and only answers may go there"),
+        ("say('[' * 100_000)", "a line that is not JSON"),
         ("say(json.dumps({'jsonrpc': '2.0', 'id': 99, 'result': {}}))", "id 99, which no open request has"),
         ("sys.stderr.write('boom in the child\\n'); sys.exit(3)", "exit code 3"),
         ("sys.stdout.write('{\"jsonrpc\"'); sys.stdout.flush(); os._exit(0)", "not JSON"),
@@ -87,6 +90,8 @@ def test_a_good_answer(tmp_path: Path) -> None:
         "garbage",
         "bytes",
         "array",
+        "echo",
+        "deep",
         "wrong-id",
         "exit",
         "partial",
@@ -103,6 +108,20 @@ def test_a_bad_answer_is_told_clearly(tmp_path: Path, body: str, told: str) -> N
     assert told in str(caught.value)
     channel.close()
     assert gone(channel._process.pid)
+
+
+def test_a_child_that_ends_before_all_our_threads_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def slowly(thread: threading.Thread) -> None:
+        start(thread)
+        thread.join(timeout=0.3)
+
+    monkeypatch.setattr(threading.Thread, "start", slowly)
+    channel = StdioChannel(["true"])
+    with pytest.raises(TargetError, match="exit code 0"):
+        ask(channel, timeout=2)
+    channel.close()
 
 
 def test_the_childs_log_is_shown(tmp_path: Path) -> None:

@@ -64,6 +64,9 @@ def adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(module.stem, None)
 
 
+OPENCLAW = next(kind for kind in KINDS if kind.startswith("openclaw"))
+
+
 def problem(text: str, cache: Path | None = None) -> str:
     """What is said about a target that cannot be used."""
     with pytest.raises(TargetUsageError) as caught:
@@ -99,11 +102,11 @@ def test_targets_that_can_be_read(text: str, kind: str, version: str | None, val
     [
         ("python", "target 'python': write it as python:pkg.mod:factory"),
         ("stdio", "target 'stdio': write it as stdio:COMMAND"),
-        ("python:", "target 'python:': nothing after ':'"),
-        ("stdio: ", "target 'stdio: ': nothing after ':'"),
-        ("openclaw@", "target 'openclaw@': nothing after '@'"),
-        ("openclaw@:/opt", "target 'openclaw@:/opt': nothing after '@'"),
-        ("openclaw:", "target 'openclaw:': nothing after ':'"),
+        ("python:", "target 'python:': nothing after ':'; write it as python:pkg.mod:factory"),
+        ("stdio: ", "target 'stdio: ': nothing after ':'; write it as stdio:COMMAND"),
+        ("openclaw@", f"target 'openclaw@': nothing after '@'; write it as {OPENCLAW}"),
+        ("openclaw@:/opt", f"target 'openclaw@:/opt': nothing after '@'; write it as {OPENCLAW}"),
+        ("openclaw:", f"target 'openclaw:': nothing after ':'; write it as {OPENCLAW}"),
         ("python@3:a:b", "target 'python@3:a:b': kind 'python' has no version"),
         ("stdio@1:node", "target 'stdio@1:node': kind 'stdio' has no version"),
         ("reference@1", "target 'reference@1': kind 'reference' has no version"),
@@ -123,6 +126,15 @@ def test_parts_that_are_missing_or_too_many(text: str, message: str) -> None:
         (
             "my.gateway:make",
             "unknown target kind 'my.gateway' in 'my.gateway:make'; for a Python factory write python:my.gateway:make",
+        ),
+        (
+            "my.gateway",
+            "unknown target kind 'my.gateway' in 'my.gateway'; for a Python factory write python:my.gateway:FACTORY",
+        ),
+        ("REFERENCE", "unknown target kind 'REFERENCE' in 'REFERENCE'; did you mean 'reference'?"),
+        (
+            "../tests",
+            "unknown target kind '../tests' in '../tests'; a path is no target: write --cronsession-target=KIND ../tests",
         ),
         ("xyzzy", "unknown target kind 'xyzzy' in 'xyzzy'"),
         ("", "unknown target kind '' in ''"),

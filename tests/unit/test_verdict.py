@@ -11,7 +11,7 @@ from pytest_cronsession.catalog import Catalog, Profile, Requirement
 from pytest_cronsession.contract import Hello
 from pytest_cronsession.outcomes import ConformanceFailure, NotApplicable, NotObserved, Result, TargetError
 from pytest_cronsession.results import derive, worst
-from pytest_cronsession.verdict import Judgement, Row, display, exit_code, judge
+from pytest_cronsession.verdict import LEFT_OUT, NO_TEST, Judgement, Row, display, exit_code, judge
 
 A, B, C = "CS-RES-001", "CS-RES-002", "CS-RES-003"
 KNOWN = Baseline({A: Entry(A, "issue 12")}, "0" * 64)
@@ -57,6 +57,15 @@ def judged(*results: Result, baseline: Baseline | None = None, **changes: Any) -
 def test_the_worst_case_counts(outcomes: list[str], expected: str, cases: int) -> None:
     found = judged(*(result(o, message="m", case=f"c{n}") for n, o in enumerate(outcomes))).rows[0]
     assert (found.outcome, found.cases) == (expected, cases)
+
+
+def test_cases_that_did_not_run_are_told() -> None:
+    missed = [result("not-run", message=LEFT_OUT, case=f"c{n}") for n in range(6)]
+    assert judged(*missed).rows[0].reason == NO_TEST
+    found = judged(result("pass"), *missed).rows[0]
+    assert (found.outcome, found.cases) == ("not-run", 1)
+    assert found.reason == "6 of its 7 cases did not run: c0, c1, c2 and 3 more"
+    assert judged(result("fail"), *missed).rows[0].outcome == "fail"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -449,10 +451,80 @@ def test_the_hello_is_asked_once_or_given() -> None:
     assert len(made) == 1
 
 
-def test_of_real_time_gateways_never_two_stand_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Pool(target(type("Real", (Tiny,), {"capabilities": ("trigger",)})))
+def test_of_costly_gateways_never_two_stand_idle() -> None:
+    pool = Pool(replace(target(), costly=True))
     first = lease(pool, agents=["main"])
     pool.give_back(first, reusable=True)
     second = lease(pool, agents=["work"])
     assert not first.state_dir.exists()
     second.close()
+
+
+def test_a_world_for_a_later_start_goes_there_or_is_made_anew() -> None:
+    pool = Pool(replace(target(), costly=True))
+    first = lease(pool)
+    pool.give_back(first, reusable=True)
+    later = pool.lease({}, "UTC", fresh=False, start_ms=START_MS + MINUTE)
+    assert later is first
+    assert later.now == START_MS + MINUTE
+    later.advance(START_MS + 3 * MINUTE)
+    pool.give_back(later, reusable=True)
+    anew = pool.lease({}, "UTC", fresh=False, start_ms=START_MS + 2 * MINUTE)
+    assert anew is not first
+    assert anew.now == START_MS + 2 * MINUTE
+    anew.close()
+
+
+def test_a_costly_gateway_is_killed_in_the_end_and_not_stopped() -> None:
+    aim, made = tracked()
+    world = World(replace(aim, costly=True))
+    world.close()
+    words = [word for word, _ in made[0].log]
+    assert "abandon" in words
+    assert "stop" not in words
+
+
+def test_a_target_whose_starts_time_out_is_not_waited_for_again_and_again() -> None:
+    starts = []
+
+    class Stuck(Tiny):
+        async def gateway_start(self, params: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
+            starts.append(params)
+            return await asyncio.Event().wait() or {}
+
+    pool = Pool(replace(target(Stuck), timeouts={"gateway/start": 0.05}))
+    for _ in range(3):
+        with pytest.raises(TargetError, match=r"^gateway/start: no answer within 0\.05 s"):
+            lease(pool)
+    with pytest.raises(TargetError, match=r"^gateway/start: not tried again after 3 time-outs in a row"):
+        lease(pool)
+    assert len(starts) == 3
+
+
+def test_a_start_that_succeeds_makes_up_for_time_outs_before_it() -> None:
+    stuck = True
+
+    class Moody(Tiny):
+        async def gateway_start(self, params: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
+            return await asyncio.Event().wait() or {} if stuck else super().gateway_start(params)
+
+    limits = {"gateway/start": 0.05}
+    pool = Pool(replace(target(Moody), timeouts=limits))
+    for _ in range(2):
+        stuck, limits["gateway/start"] = True, 0.05
+        for _ in range(2):
+            with pytest.raises(TargetError, match="no answer"):
+                lease(pool)
+        stuck, limits["gateway/start"] = False, 60
+        lease(pool).close()
+
+
+def test_a_start_that_is_refused_may_be_tried_as_often_as_wanted() -> None:
+    class Refusing(Tiny):
+        def gateway_start(self, params: dict[str, Any]) -> dict[str, Any]:
+            raise RuntimeError("not with this configuration")
+
+    pool = Pool(target(Refusing))
+    for _ in range(5):
+        with pytest.raises(TargetError, match="not with this configuration"):
+            lease(pool)

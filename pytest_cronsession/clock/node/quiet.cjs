@@ -8,7 +8,9 @@ const { followPool } = require('./pool.cjs');
 const BUSY = /^(FSReq|CloseReq|FileHandleCloseReq|GetAddrInfo|GetNameInfo|QueryReq|ConnectWrap|.*Write|.*Shutdown|SendWrap)/;
 const NETWORK = /^(GetAddrInfo|GetNameInfo|QueryReq|ConnectWrap)/;
 const QUIET_TURNS = 3;
-const SPIN_TURNS = 100; // then sleep a real millisecond between looks, and leave the processor to others
+const SPIN_TURNS = 100; // then sleep between looks, and leave the processor to those who work
+const TURNS_PER_PAUSE = 30; // after so many looks, a millisecond more between them
+const LONGEST_PAUSE_MS = 15;
 const NETWORK_MS = 3000; // a name or a host that does not answer is not waited for again and again
 const NEWCOMER_MS = { process: 2000, thread: 10000 }; // nor is a child that neither ends nor connects
 const WORK_MS = 10000; // nor work in the thread pool whose end nobody reported
@@ -73,12 +75,13 @@ class Quiet {
     return texts;
   }
 
-  /** A turn of the event loop: immediate at first, later after a real millisecond. */
+  /** A turn of the event loop: immediate at first, later after real milliseconds, of which there are more and more. */
   turn(number) {
     const { setImmediate, setTimeout } = this.real;
+    const pause = Math.min(LONGEST_PAUSE_MS, 1 + Math.floor((number - SPIN_TURNS) / TURNS_PER_PAUSE));
     return new Promise((resolve) => {
       if (number < SPIN_TURNS) setImmediate(resolve);
-      else setTimeout(() => setImmediate(resolve), 1);
+      else setTimeout(() => setImmediate(resolve), pause);
     });
   }
 

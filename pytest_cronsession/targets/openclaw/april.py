@@ -20,6 +20,8 @@ def adjust_config(config: Json) -> None:
     del config["models"]["catalogRefresh"]
     for provider in config["models"]["providers"].values():
         provider.pop("timeoutSeconds", None)
+    # A turn that a test holds for hours is no hanging connection.
+    config["agents"]["defaults"]["llm"] = {"idleTimeoutSeconds": 0}
     # Without a cadence it skips the system events of jobs. At the cadence itself it has nothing to do: see files.
     config["agents"]["defaults"]["heartbeat"] = {"every": _RARELY}
     # Its default gives every session a new id at four in the morning, named ones too.
@@ -72,6 +74,7 @@ APRIL = Dialect(
     gains=("receipts", "store.seed"),
     methods=frozenset({"cron.list", "cron.runs", "chat.history"}),
     names_runs=False,
+    dst="shift",
     # A job for the calling session runs in it; any other delivery needs a channel, and fails the run.
     current_delivery="none",
     # It acknowledges a null and keeps what it has.

@@ -20,6 +20,7 @@ from .package import ENTRY, Package
 from .versions import dialect_for
 
 MODEL = "cronsession"
+REQUEST_S = 2_000_000  # OpenClaw's timers end at 2,147,000
 CONFIG = "openclaw.json"
 # OpenClaw keeps lock files and an empty folder here, whatever TMPDIR says.
 _SHARED_TMP = Path("/tmp")
@@ -142,6 +143,8 @@ def openclaw_config(
         "baseUrl": params["modelUrl"],
         "apiKey": params["token"],
         "api": "openai-completions",
+        # A turn that a test holds for hours is no hanging connection.
+        "timeoutSeconds": REQUEST_S,
         "models": [model],
     }
     config: dict[str, Any] = {

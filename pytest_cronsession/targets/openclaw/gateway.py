@@ -1,4 +1,4 @@
-"""OpenClaw behind the contract: one real gateway process, asked over its own WebSocket protocol."""
+"""OpenClaw behind the contract: one real gateway process on virtual time, asked over its own WebSocket protocol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...contract import PROTOCOL, SPEC_REVISION
+from ...contract import PROFILES, PROTOCOL, SPEC_REVISION
 from ...outcomes import TargetError, UnsupportedOperation
 from . import mapping, runs, seeding
 from .config import default_agent, state_folder
@@ -17,6 +17,7 @@ from .instance import Instance, boot
 from .package import Package
 from .rpc import RpcError
 from .store import StoreUnreadable
+from .timeline import LATE_MS, REAL_BELOW_MS
 from .versions import dialect_for
 
 Json = dict[str, Any]
@@ -28,6 +29,7 @@ CAPABILITIES = (
     *("session.isolated", "session.named", "session.main", "session.current", "session.key", "session.send"),
     *("agents", "job.update", "job.remove", "job.disable", "job.revision"),
     *("trigger", "trigger.due", "run.list", "run.cancel", "run.timeout", "restart", "crash"),
+    *("clock.advance", "clock.jump", "retention", "maintenance"),
 )
 # What OpenClaw documents. It publishes no answer to sessionKey, so the default is what it is held to.
 POLICIES = {
@@ -43,7 +45,7 @@ POLICIES = {
 
 
 class OpenClawGateway:
-    """One instance at a time, in real time. All methods belong on one event loop."""
+    """One instance at a time. All methods belong on one event loop."""
 
     def __init__(self, *, package: Package) -> None:
         self._package = package
@@ -62,15 +64,15 @@ class OpenClawGateway:
             "url": "https://github.com/openclaw/openclaw",
             "specRevision": SPEC_REVISION,
             "capabilities": self._dialect.capabilities(CAPABILITIES),
-            "profiles": ["sessions", "durability"],
-            "policies": dict(POLICIES),
-            "latenessMs": 5000,
+            "profiles": list(PROFILES),
+            "policies": {**POLICIES, "dst": self._dialect.dst},
+            "latenessMs": LATE_MS,
         }
 
     # --- life ------------------------------------------------------------------------------------------
 
     async def gateway_start(self, params: Json) -> Json:
-        """Boot at real time (``nowMs`` is what it is), and wait until requests are let in."""
+        """Boot at ``nowMs``, and wait until requests are let in."""
         if self._instance is not None:
             raise TargetError("gateway/start", "it is running already")
         self._instance = await boot(self._package, params)
@@ -87,6 +89,18 @@ class OpenClawGateway:
         if instance is not None:
             await instance.kill()
         return {}
+
+    # --- time ------------------------------------------------------------------------------------------
+
+    async def clock_advance(self, params: Json) -> Json:
+        timeline = self._running("clock/advance").time
+        await timeline.advance(params["toMs"])
+        return {"nowMs": timeline.clock.now_ms}
+
+    async def clock_jump(self, params: Json) -> Json:
+        timeline = self._running("clock/jump").time
+        await timeline.jump(params["toMs"])
+        return {"nowMs": timeline.clock.now_ms}
 
     def _running(self, operation: str) -> Instance:
         if self._instance is None:
@@ -170,7 +184,9 @@ class OpenClawGateway:
     async def run_list(self, params: Json) -> Json:
         # What is running first: a run that ends in between is then listed as ended, never left out.
         tasks = await self._dialect.running(self._running("run/list"), "run/list")
-        history = self._running("run/list").pages("run/list", "cron.runs", {"scope": "all"}, "entries")
+        # Oldest first: those of one instant come in the order of their ends then, the other way round they do not.
+        asked = {"scope": "all", "sortDir": "asc"}
+        history = self._running("run/list").pages("run/list", "cron.runs", asked, "entries")
         entries, jobs = await asyncio.gather(history, self._jobs("run/list"))
         found = runs.merge(entries, tasks, jobs)
         since = params.get("sinceMs", 0)
@@ -205,7 +221,8 @@ class OpenClawGateway:
             {"sessionKey": key, "message": params["text"], "idempotencyKey": str(uuid.uuid4())},
         )
         while True:
-            wait = {"runId": sent["runId"], "timeoutMs": 10_000}
+            # Shorter than what the clock holds up, so that it ends by itself.
+            wait = {"runId": sent["runId"], "timeoutMs": REAL_BELOW_MS - 500}
             ended = await instance.must("session/send", "agent.wait", wait)
             if ended.get("status") not in ("timeout", "pending"):
                 return await self._reply(instance, key, ended)

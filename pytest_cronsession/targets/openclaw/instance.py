@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from ...clock.node_clock import NodeClock
 from ...outcomes import TargetError
 from .config import Launch, free_port, prepare, remove_shared_leftovers
 from .device import Device
 from .package import TESTED_VERSIONS, Package
 from .process import GatewayProcess
 from .rpc import Login, RpcClient, RpcError, RpcGone, connect
+from .timeline import REAL_BELOW_MS, Model, Timeline
 from .versions import dialect_for
 
 Json = dict[str, Any]
@@ -26,12 +29,16 @@ _PORTS = 3
 class Instance:
     """A gateway that was let in to. Made by :func:`boot`, on the event loop that uses it."""
 
-    def __init__(self, package: Package, launch: Launch, process: GatewayProcess) -> None:
+    def __init__(
+        self, package: Package, launch: Launch, process: GatewayProcess, clock: NodeClock, model: Model
+    ) -> None:
         self.package = package
         self.launch = launch
         self._process = process
-        self._started_ms = int(time.time() * 1000)
+        self._clock = clock
+        self._started_ms = clock.now_ms
         self._rpc: RpcClient | None = None
+        self.time = Timeline(clock, process, model, self.jobs)
         self._dialect = dialect_for(package.version)
         device = Device.new() if self._dialect.signed else None
         self._login = Login(self._dialect.protocol, launch.token, device)
@@ -91,11 +98,13 @@ class Instance:
         """
         await self._hang_up()
         await self._process.stop(STOP_S)
+        self._clock.close()
         remove_shared_leftovers(self.launch)
 
     async def kill(self) -> None:
         """Kill the process group at once."""
         self._process.kill()
+        self._clock.close()
         await self._hang_up()
         remove_shared_leftovers(self.launch)
 
@@ -162,10 +171,17 @@ async def boot(package: Package, params: Mapping[str, Any]) -> Instance:
     for left in reversed(range(_PORTS)):
         try:
             launch = prepare(package, params, free_port())
-            process = GatewayProcess(launch.argv, launch.env, launch.workspace, launch.console_log)
+            clock = _clock(params)
         except OSError as error:
             raise TargetError("gateway/start", f"OpenClaw cannot be started: {error}") from error
-        instance = Instance(package, launch, process)
+        try:
+            env = {**launch.env, **clock.env(launch.env)}
+            process = GatewayProcess(launch.argv, env, launch.workspace, launch.console_log)
+        except OSError as error:
+            clock.close()
+            raise TargetError("gateway/start", f"OpenClaw cannot be started: {error}") from error
+        clock.watch(partial(_exit_code, process))
+        instance = Instance(package, launch, process, clock, params["model"])
         try:
             await instance.connect()
             return instance
@@ -175,6 +191,22 @@ async def boot(package: Package, params: Mapping[str, Any]) -> Instance:
             if not left or not isinstance(error, TargetError) or not _port_taken(error.log):
                 raise
     raise AssertionError("unreachable")
+
+
+def _exit_code(process: GatewayProcess) -> int | None:
+    return process.exit_code
+
+
+def _clock(params: Mapping[str, Any]) -> NodeClock:
+    """A clock that stands at ``nowMs``: the gateway boots by its short timers, in no time."""
+    model: Model = params["model"]
+    return NodeClock(
+        params["nowMs"],
+        mode="frozen",
+        real_below_ms=REAL_BELOW_MS,
+        settled=lambda: model.open == model.held,
+        whats_open=lambda: f"{model.open - model.held} open model turn(s)",
+    )
 
 
 def _port_taken(log: str) -> bool:

@@ -40,8 +40,8 @@ def to_add(
         "payload": to_payload(job["payload"]),
         **to_session(job["session"], calling, current_delivery),
     }
-    if "agent" in job:
-        added["agentId"] = job["agent"]
+    # Of several agents 2026.9.6 has no default one, whatever its config marks.
+    added["agentId"] = job.get("agent", default_agent)
     if "timeoutMs" in job:
         added["payload"]["timeoutSeconds"] = _seconds(job["timeoutMs"])
     for same in ("enabled", "deleteAfterRun"):

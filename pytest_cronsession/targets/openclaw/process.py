@@ -76,6 +76,11 @@ class GatewayProcess:
             return ""
         return "\n".join(_COLOUR.sub("", text).splitlines()[-lines:])
 
+    def cpu_s(self) -> float:
+        """Processor seconds that the group has used so far, where /proc tells; else 0."""
+        ticks = sum(_ticks(pid) for pid in (self.pid, *_descendants(self.pid)))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     async def stop(self, grace_s: float) -> bool:
         """Ask it to end, wait up to ``grace_s``, then kill what is left. False: it had to be killed."""
         if self.exit_code is None:
@@ -127,6 +132,15 @@ def _descendants(pid: int) -> list[int]:
     for child in found:
         found += parents.get(child, ())
     return found
+
+
+def _ticks(pid: int) -> int:
+    """User and system time of a process, in clock ticks; 0 for one that has gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 @atexit.register

@@ -150,7 +150,8 @@ class RpcClient:
         challenge = self._challenge.result()
         lacking = [name for name in ("nonce", "ts") if name not in challenge]
         if lacking:
-            raise RpcGone(f"its challenge cannot be signed: it lacks {' and '.join(lacking)}")
+            message = f"its challenge cannot be signed: it lacks {' and '.join(lacking)}"
+            raise RpcError("connect", {"code": "CHALLENGE", "message": message})
         return challenge
 
     async def close(self) -> None:

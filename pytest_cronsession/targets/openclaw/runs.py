@@ -28,8 +28,9 @@ def merge(
 ) -> list[Json]:
     """Ended runs from ``cron.runs``, running ones from ``tasks.list``; those of the gateway's own jobs not.
 
-    A run that a restart interrupted has lost its id in the history; the ledger still knows it. One that
-    timed out is in the history before its job is free: until then it is *running*.
+    ``entries`` come oldest first. A run that a restart interrupted has lost its id in the history; the ledger
+    still knows it. One that timed out is in the history before its job is free: until then it is *running*.
+    Several runs of a job may have started at one instant, where time stands: they are numbered, oldest first.
     """
     jobs = list(jobs)
     system = {job["id"] for job in jobs if is_system(job)}
@@ -41,17 +42,30 @@ def merge(
         if t.get("runtime") == "cron" and t.get("sourceId") and t.get("startedAt") is not None
     }
     found: dict[str, Json] = {}
-    for (job_id, started), task in ledger.items():
-        if task.get("status") in _LIVE and job_id not in system:
-            live = _running(job_id, started, task)
-            found[live["id"]] = live
     for entry in entries:
         if entry.get("jobId") not in system and entry.get("action", "finished") == "finished":
             ended = _ended(entry, ledger)
-            if (ended["jobId"], ended["startedAtMs"]) in busy:
+            if ended["status"] == "timeout" and (ended["jobId"], ended["startedAtMs"]) in busy:
                 ended |= {"status": "running", "endedAtMs": None}
-            found[ended["id"]] = ended
+            _enter(found, ended)
+    for (job_id, started), task in ledger.items():
+        if task.get("status") in _LIVE and job_id not in system:
+            live = _running(job_id, started, task)
+            same = [r for r in found.values() if (r["jobId"], r["startedAtMs"]) == (job_id, started)]
+            # One that timed out is there already; one with an id of its own may have ended meanwhile.
+            if live["id"] not in found or (
+                "trigger" not in live and not any(r["status"] == "running" for r in same)
+            ):
+                _enter(found, live)
     return list(found.values())
+
+
+def _enter(found: dict[str, Json], run: Json) -> None:
+    plain, number = run["id"], 1
+    while run["id"] in found:
+        number += 1
+        run["id"] = f"{plain}#{number}"
+    found[run["id"]] = run
 
 
 def _running(job_id: str, started: int, task: Mapping[str, Any]) -> Json:

@@ -13,8 +13,11 @@ from urllib.parse import quote
 
 DATABASE = "openclaw-agent.sqlite"
 _JOB = re.compile(r"agent:[^:]+:cron:([^:]+)")
-# Rows with entry_valid -1 are tombstones.
-_ROWS = "select session_key, current_session_id, updated_at from session_nodes where entry_valid <> -1"
+# Rows with entry_valid -1 are tombstones. Archived rows count for none of its limits, nor do its own lists show them.
+_ROWS = (
+    "select session_key, current_session_id, updated_at from session_nodes"
+    " where entry_valid <> -1 and archived_at is null"
+)
 _BUSY = ("locked", "busy", "unable to open", "no such table")
 _PATIENCE_S = 5.0
 

@@ -1,0 +1,47 @@
+"""Which xdist worker gets which tests of a costly target: those of one world go to one worker.
+
+A worker keeps one gateway at a time; given tests in the order of the files, it would boot one again and
+again. Imported only where xdist is.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+from .collection import PREFIX, Suite
+
+_WORLD = ("cronsession_config", "cronsession_host", "cronsession_last")
+
+
+class ByWorld(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands out the tests of a world together; anybody else's test is on its own."""
+
+    def __init__(self, config: pytest.Config, log: Any, suite: Suite) -> None:
+        super().__init__(config, log)
+        self._suite = suite
+
+    def _split_scope(self, nodeid: str) -> str:
+        return world_of(nodeid, self._suite) or nodeid
+
+
+@cache
+def world_of(node_id: str, suite: Suite) -> str | None:
+    """What a suite test asks of its world, in words; None for anybody else's test.
+
+    The file is part of it, or one worker would get nearly all. The process that spreads tests has not collected
+    them, so the function's own marks are read.
+    """
+    file, _, name = node_id.partition("::")
+    if not file.startswith(f"{PREFIX}/"):
+        return None
+    module = importlib.import_module(f"{suite.package}.{file.removeprefix(f'{PREFIX}/').removesuffix('.py')}")
+    function = getattr(module, name.partition("[")[0], None)
+    own, shared = getattr(function, "pytestmark", []), getattr(module, "pytestmark", [])
+    marks = [*own, *(shared if isinstance(shared, list) else [shared])]
+    asked = sorted(repr((m.name, m.args, sorted(m.kwargs.items()))) for m in marks if m.name in _WORLD)
+    return f"{file} {' '.join(asked)}"
