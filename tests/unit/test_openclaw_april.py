@@ -124,6 +124,12 @@ def test_operations(fake: Package, tmp_path: Path) -> None:
     assert listed == {"jobs": []}
 
 
+def test_a_time_out_cannot_be_taken_back(fake: Package, tmp_path: Path) -> None:
+    changes = [("job_update", {"id": "job1", "patch": {"timeoutMs": limit}}) for limit in (2000, None)]
+    with pytest.raises(UnsupportedOperation, match="OpenClaw has no word for timeoutMs: null"):
+        use(fake, tmp_path / "s", ("job_add", {"job": JOB}), *changes)
+
+
 def test_a_job_for_the_calling_session_is_not_announced(fake: Package, tmp_path: Path) -> None:
     job = {**JOB, "session": {"target": "current"}}
     context = {"session": {"target": "named", "name": "talk"}}

@@ -180,7 +180,7 @@ def test_json_rows_are_added_or_aged_with_a_transcript(tmp_path: Path) -> None:
 
 # --- seeding SQLite -----------------------------------------------------------------------------------------
 
-# The columns that are written, with the trigger that marks a changed node.
+# The columns that are written, with the triggers that mark a new or changed node as not yet checked.
 SCHEMA = """
 create table session_nodes (session_key text not null primary key, current_session_id text not null,
   entry_json text not null, entry_valid integer not null default 0, updated_at integer not null,
@@ -188,7 +188,11 @@ create table session_nodes (session_key text not null primary key, current_sessi
 create table session_windows (session_id text not null primary key, session_key text not null
   references session_nodes (session_key), reason text, created_at integer not null,
   updated_at integer not null) strict;
+create trigger added after insert on session_nodes
+begin update session_nodes set entry_valid = 0 where session_key = new.session_key; end;
 create trigger changed after update of entry_json on session_nodes
+begin update session_nodes set entry_valid = 0 where session_key = new.session_key; end;
+create trigger moved after update of current_session_id, updated_at on session_nodes
 begin update session_nodes set entry_valid = 0 where session_key = new.session_key; end;
 insert into session_nodes values ('agent:main:abc', 's1',
   '{"sessionId": "s1", "updatedAt": 99, "label": "x"}', 1, 99, 90, 99, 99, null);
@@ -215,11 +219,13 @@ def test_sqlite_rows_are_added_or_aged_with_a_window(tmp_path: Path) -> None:
     sqlite_seeding.seed_rows(tmp_path, ROWS)
     (aged,) = read(main, "select entry_json, updated_at, last_activity_at, entry_valid from session_nodes")
     assert json.loads(aged[0]) == {"sessionId": "s1", "updatedAt": 5, "lastInteractionAt": 5, "label": "x"}
-    assert aged[1:] == (5, None, 0)
+    assert aged[1:] == (5, None, 1)
     assert read(main, "select session_id, updated_at from session_windows") == [("s1", 5)]
-    (added,) = read(ops, f"select entry_json, updated_at from session_nodes where session_key = '{RECEIPT}'")
+    query = f"select entry_json, updated_at, entry_valid from session_nodes where session_key = '{RECEIPT}'"
+    (added,) = read(ops, query)
     entry = json.loads(added[0])
-    assert (entry["sessionId"], entry["updatedAt"], added[1]) == ("s2", 1_700_000_000_000, 1_700_000_000_000)
+    assert (entry["sessionId"], entry["updatedAt"]) == ("s2", 1_700_000_000_000)
+    assert added[1:] == (1_700_000_000_000, 1)
     windows = read(ops, f"select session_id, updated_at from session_windows where session_key = '{RECEIPT}'")
     assert windows == [("s2", 1_700_000_000_000)]
     log = ops.with_name(ops.name + "-wal")

@@ -77,6 +77,8 @@ APRIL = Dialect(
     dst="shift",
     # A job for the calling session runs in it; any other delivery needs a channel, and fails the run.
     current_delivery="none",
+    # It acknowledges a null and keeps what it has.
+    clears_timeout=False,
     adjust_config=adjust_config,
     stored_job=stored_job,
     running=running,

@@ -38,8 +38,10 @@ class Dialect:
     ``protocol`` of its WebSocket; ``signed``: a connection without a signed device has no rights; ``lacks``
     and ``gains``: capabilities against those of the newest version; ``methods``: requests that the adapter
     makes and no other version has to know; ``names_runs``: the history knows a run by the id that ``cron.run``
-    answered with; ``dst``: what its evaluator does, which its own list shows and no document; ``current_delivery``: the delivery mode of a job for the calling session; ``listing``:
-    further parameters of ``cron.list``; ``files`` in the workspace; ``env`` for the process.
+    answered with; ``dst``: what its evaluator does, which its own list shows and no document;
+    ``current_delivery``: the delivery mode of a job for the calling session; ``clears_timeout``: an edit can
+    take a time-out back; ``listing``: further parameters of ``cron.list``; ``files`` in the workspace; ``env``
+    for the process.
     """
 
     protocol: int
@@ -50,6 +52,7 @@ class Dialect:
     names_runs: bool
     dst: str
     current_delivery: str
+    clears_timeout: bool
     adjust_config: Callable[[Json], None]
     stored_job: Callable[[Gateway, str], Awaitable[Json]]
     running: Callable[[Gateway, str], Awaitable[list[Json]]]

@@ -131,7 +131,9 @@ class OpenClawGateway:
         instance = self._running("job/update")
         try:
             stored = await self._dialect.stored_job(instance, params["id"])
-            patch = mapping.to_patch(params["patch"], stored, self._dialect.current_delivery)
+            patch = mapping.to_patch(
+                params["patch"], stored, self._dialect.current_delivery, self._dialect.clears_timeout
+            )
             changed: Json = {"id": params["id"], "patch": patch}
             if "expectedRevision" in params:
                 changed["expectedConfigRevision"] = params["expectedRevision"]

@@ -50,7 +50,12 @@ def to_add(
     return added
 
 
-def to_patch(patch: Mapping[str, Any], stored: Mapping[str, Any], current_delivery: str = "announce") -> Json:
+def to_patch(
+    patch: Mapping[str, Any],
+    stored: Mapping[str, Any],
+    current_delivery: str = "announce",
+    clears_timeout: bool = True,
+) -> Json:
     """The ``patch`` of ``cron.update``. ``stored`` is OpenClaw's job: some members need their neighbours."""
     changed: Json = {k: patch[k] for k in ("name", "enabled") if k in patch}
     if "agent" in patch:
@@ -63,6 +68,8 @@ def to_patch(patch: Mapping[str, Any], stored: Mapping[str, Any], current_delive
         changed["payload"] = to_payload(patch["payload"])
     if "timeoutMs" in patch:
         limit = patch["timeoutMs"]
+        if limit is None and not clears_timeout:
+            raise Inexpressible("timeoutMs: null")
         payload = changed.setdefault("payload", {"kind": stored.get("payload", {}).get("kind")})
         payload["timeoutSeconds"] = None if limit is None else _seconds(limit)
     if "deleteAfterRun" in patch:

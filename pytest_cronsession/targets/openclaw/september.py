@@ -61,6 +61,7 @@ SEPTEMBER = Dialect(
     # There is no channel to announce on; but for target current, it is called delivery when the reply is
     # written into the bound conversation.
     current_delivery="announce",
+    clears_timeout=True,
     adjust_config=adjust_config,
     stored_job=stored_job,
     running=tasks,

@@ -11,7 +11,6 @@ from pathlib import Path
 from .seeding import SeedRow
 from .store import StoreUnreadable, database_of
 
-# A trigger marks a changed node as not yet checked; the gateway checks it when it reads it.
 _NODE = (
     "insert into session_nodes (session_key, current_session_id, entry_json, updated_at, created_at,"
     " last_interaction_at) values (:key, :id, :entry, :at, :at, :at)"
@@ -26,6 +25,8 @@ _AGE = (
     " entry_json = json_set(entry_json, '$.updatedAt', :at, '$.lastInteractionAt', :at)"
     " where session_key = :key"
 )
+# Triggers mark a new or changed node as not yet checked, and OpenClaw refuses to list a store with one.
+_CHECKED = "update session_nodes set entry_valid = 1 where session_key = :key"
 _AGE_WINDOWS = "update session_windows set updated_at = :at where session_key = :key"
 
 
@@ -65,3 +66,4 @@ def _put(db: sqlite3.Connection, row: SeedRow) -> None:
     else:
         db.execute(_NODE, values)
         db.execute(_WINDOW, values)
+    db.execute(_CHECKED, values)
