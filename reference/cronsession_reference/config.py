@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .checks import shorten
 from .errors import Refused
-from .jobs import shorten
 from .settings import Limits, Policies, Settings
 from .units import DURATION, SIZE, parse_duration, parse_size
 

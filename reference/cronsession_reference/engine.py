@@ -82,6 +82,10 @@ class Engine:
         now = self._swept = self.clock.now()
         self._sweep_at(now + self.settings.sweep_interval_ms)
         try:
+            if self.store.leases() or self.store.running():
+                with self.store.transaction():
+                    self.scheduler.bury()
+                self.scheduler.admit()
             totals = self.store.totals()
             due = self.reaper.is_due(totals, now) or self.maintenance.is_due(totals, now)
         except Exception:
@@ -109,7 +113,8 @@ class Engine:
 
     def next_instant(self) -> int | None:
         """When something is due next."""
-        return _earlier(self.clock.next_timer(), self.store.next_due())
+        waiting = self.store.next_waiting(self.clock.now())
+        return _earlier(_earlier(self.clock.next_timer(), self.store.next_due()), waiting)
 
     async def advance(self, clock: ManualClock, to_ms: int) -> None:
         """Fire everything due up to ``to_ms``, instant by instant, settled. Raises :class:`ValueError`."""
@@ -136,22 +141,24 @@ class Engine:
         await self.runner.settle()
         steps = 0
         while True:
-            slot = self.store.next_due()
-            instant = _earlier(clock.next_timer(), slot)
+            instant = self.next_instant()
             if instant is None or instant > to_ms:
                 return
             if instant > clock.now():
                 clock.set(instant)
             if clock.fire_due(rank=RANK_TIMEOUT):
                 await self.runner.settle()
-                slot = self.store.next_due()
-            if slot is not None and slot <= clock.now():
+            if self._has_due():
                 self.scheduler.fire_due()
                 await self.runner.settle()
             clock.fire_due(rank=RANK_SWEEP)
             steps += 1
             if steps % 256 == 0:
                 await asyncio.sleep(0)  # other requests want to be answered too
+
+    def _has_due(self) -> bool:
+        now, slot = self.clock.now(), self.store.next_due()
+        return (slot is not None and slot <= now) or bool(self.store.startable(now, 1))
 
     async def stop(self) -> None:
         """Stop in good order: what runs is interrupted and says so."""

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .checks import MAX_INSTANT as MAX_INSTANT
+from .recovery import Retry
+
 SECOND = 1000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 REAL_TIME_LATENESS_MS = 5 * SECOND
 """In real time: how late a slot is still on time, rather than one that was missed."""
-MAX_INSTANT = 8_640_000_000_000_000
 
 _ANSWERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sessionKey": ("session_key", ("honour", "reject", "report")),
@@ -80,7 +82,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the parts of a gateway share. Durations are milliseconds."""
+    """Everything the parts of a gateway share. Durations are milliseconds.
+
+    ``run_history`` is how many runs of a job are kept, ``run_history_age_ms`` how long; ``archive_ms`` how
+    long the transcripts of removed sessions are put aside, None for not at all. ``retry`` and
+    ``max_failures`` hold for jobs that do not say; ``max_failures`` None switches no job off.
+    """
 
     agents: tuple[str, ...] = ("main",)
     host_zone: str = "UTC"
@@ -89,8 +96,15 @@ class Settings:
     policies: Policies = field(default_factory=Policies)
     sweep_interval_ms: int = MINUTE
     run_history: int = 1000
+    run_history_age_ms: int | None = None
     default_timeout_ms: int = HOUR
     lateness_ms: int = 0
+    max_lateness_ms: int | None = None
+    catch_up_spread_ms: int = 2 * MINUTE
+    max_concurrent_runs: int = 16
+    retry: Retry = field(default_factory=Retry)
+    max_failures: int | None = 10
+    archive_ms: int | None = None
 
     @property
     def default_agent(self) -> str:

@@ -88,7 +88,7 @@ class World:
         session = spec.setdefault("session", {"target": "isolated"})
         kind = "systemEvent" if session["target"] == "main" else "agentTurn"
         job = {
-            "name": text,
+            "name": "a job",
             "schedule": schedule or every(HOUR),
             "payload": {"kind": kind, "text": text},
             **spec,

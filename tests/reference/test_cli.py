@@ -186,7 +186,7 @@ def test_flags_reach_the_job_and_edits_keep_the_rest(command: Command) -> None:
         "cron", "edit", job["id"][:8], "--enabled", "--no-timeout", "--expect-revision", "1"
     )
     assert edited == {
-        **{name: value for name, value in job.items() if name != "timeoutMs"},
+        **{name: value for name, value in job.items() if name not in ("timeoutMs", "disabledBy")},
         "enabled": True,
         "revision": 2,
         "nextRunAtMs": 4_070_934_000_000,

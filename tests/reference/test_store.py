@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ JOB = Job("j1", "name", "main", True, Every(60_000, 7), Wish("isolated"), Payloa
 def row(
     key: str, updated: int = 0, kind: str = "receipt", size: int = 10, session_id: str = ""
 ) -> SessionRow:
-    return SessionRow(key, session_id or f"id-{key}", "main", None, kind, 0, updated, size)
+    return SessionRow(
+        key, session_id or str(uuid.uuid5(uuid.NAMESPACE_URL, key)), "main", None, kind, 0, updated, size
+    )
 
 
 def run(run_id: str, job_id: str = "j1", slot: int | None = None, status: str = "running") -> Run:
