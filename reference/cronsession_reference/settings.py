@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from .checks import MAX_INSTANT as MAX_INSTANT
@@ -15,6 +15,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 REAL_TIME_LATENESS_MS = 5 * SECOND
 """In real time: how late a slot is still on time, rather than one that was missed."""
+
+MODES = ("warn", "enforce")
 
 _ANSWERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sessionKey": ("session_key", ("honour", "reject", "report")),
@@ -51,10 +53,10 @@ class Policies:
         values: dict[str, str] = {}
         for name, answer in answers.items():
             if name not in _ANSWERS:
-                raise ValueError(f"unknown policy {name!r}; known: {', '.join(_ANSWERS)}")
+                raise ValueError(f"unknown policy {name!r:.60}; known: {', '.join(_ANSWERS)}")
             attribute, known = _ANSWERS[name]
-            if answer not in known:
-                raise ValueError(f"policy {name} cannot be {answer!r}; accepted: {', '.join(known)}")
+            if not isinstance(answer, str) or answer not in known:
+                raise ValueError(f"policy {name} cannot be {answer!r:.60}; accepted: {', '.join(known)}")
             values[attribute] = answer
         return Policies(**values)
 
@@ -64,19 +66,30 @@ class Policies:
 
 @dataclass(frozen=True)
 class Limits:
-    """The maintenance block. Each limit works on its own; in mode ``warn`` nothing is ever removed."""
+    """The maintenance block. Each limit works on its own; in mode ``warn`` nothing is ever removed.
+
+    What exceeds ``max_disk_bytes`` is cut down to ``high_water_bytes``, so that it does not exceed it again
+    with the next turn.
+    """
 
     mode: str = "enforce"
     prune_after_ms: int = 30 * DAY
     max_entries: int = 500
     max_disk_bytes: int = 500 * 1024 * 1024
+    high_water_bytes: int | None = None
+
+    def allowed_bytes(self, size: int) -> int:
+        """How much of ``size`` bytes may stay."""
+        if size <= self.max_disk_bytes or self.high_water_bytes is None:
+            return self.max_disk_bytes
+        return min(self.high_water_bytes, self.max_disk_bytes)
 
     @staticmethod
     def of(block: Mapping[str, Any] | None) -> Limits:
         """Read the block of the contract; what it leaves out keeps the default."""
         block = block or {}
         names = {"mode": "mode", "pruneAfterMs": "prune_after_ms", "maxEntries": "max_entries"}
-        names["maxDiskBytes"] = "max_disk_bytes"
+        names |= {"maxDiskBytes": "max_disk_bytes", "highWaterBytes": "high_water_bytes"}
         return Limits(**{names[name]: value for name, value in block.items()})
 
 
@@ -113,16 +126,3 @@ class Settings:
     @property
     def default_zone(self) -> str:
         return self.host_zone if self.policies.default_zone == "host" else "UTC"
-
-
-def with_config(base: Settings, config: Mapping[str, Any], host_zone: str) -> Settings:
-    """The settings for one start: what ``config`` (schemas/config.schema.json) leaves out stays."""
-    values = {f.name: getattr(base, f.name) for f in fields(base)}
-    values["host_zone"] = host_zone
-    if "agents" in config:
-        values["agents"] = tuple(config["agents"])
-    if "sessionRetentionMs" in config:
-        values["retention_ms"] = config["sessionRetentionMs"]
-    if "maintenance" in config:
-        values["limits"] = Limits.of(config["maintenance"])
-    return Settings(**values)

@@ -157,6 +157,9 @@ class Store(Protocol):
     def next_waiting(self, now_ms: int) -> int | None:
         """When the next queued run falls due, after ``now_ms``."""
 
+    def oldest_run(self) -> int | None:
+        """When the oldest run that is kept started, or would have."""
+
     def latest_start(self) -> int | None: ...
 
     def trim_runs(self, job_id: str, upto_number: int) -> None:

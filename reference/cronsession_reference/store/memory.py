@@ -160,6 +160,9 @@ class MemoryStore:
         dues = [run.due_ms for run in self.open_runs() if run.status == "queued" and run.due_ms is not None]
         return min((due for due in dues if due > now_ms), default=None)
 
+    def oldest_run(self) -> int | None:
+        return min((run.instant_ms for run in self._runs.values() if run.status not in OPEN), default=None)
+
     def latest_start(self) -> int | None:
         return max(
             (run.started_ms for run in self._runs.values() if run.started_ms is not None), default=None

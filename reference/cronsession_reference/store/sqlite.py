@@ -134,6 +134,10 @@ class SqliteStore(Connection):
         row = self._sql(statement, now_ms, MAX_INSTANT).fetchone()
         return None if row[0] is None else int(row[0])
 
+    def oldest_run(self) -> int | None:
+        row = self._sql(f"SELECT min({_INSTANT}) FROM runs WHERE {_sane(_INSTANT)}").fetchone()
+        return None if row[0] is None else int(row[0])
+
     def latest_start(self) -> int | None:
         row = self._sql(f"SELECT max(started) FROM runs WHERE {_sane('started')}").fetchone()
         return None if row[0] is None else int(row[0])
