@@ -109,7 +109,7 @@ class SqliteStore(Connection):
 
     def open_runs(self, job_id: str | None = None) -> list[Run]:
         if job_id is None:
-            return self._runs(f"WHERE {_OPEN} ORDER BY seq")
+            return self._runs(f"INDEXED BY runs_open WHERE {_OPEN} ORDER BY seq")
         return self._runs(f"WHERE job_id = ? AND {_OPEN} ORDER BY seq", job_id)
 
     def _runs(self, condition: str, *values: Any) -> list[Run]:
