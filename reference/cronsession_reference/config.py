@@ -47,7 +47,7 @@ def read_file(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (ValueError, OSError) as err:
+    except (ValueError, OSError, RecursionError) as err:
         raise Refused(str(path), f"cannot be read: {err}") from None
     if not isinstance(data, dict):
         raise Refused(str(path), "must contain one JSON object")
@@ -76,7 +76,7 @@ def parse_config(data: Mapping[str, Any], base: Settings) -> Config:
     if isinstance(tools, Mapping) and "sessions" in tools:
         reason = 'is not read; move the block to "session", so that "maintenance" is session.maintenance'
         raise Refused("tools.sessions", reason)
-    _known(data, "", ("agents", "cron", "session", "model", "policies", "tools"))
+    _known(data, "", ("agents", "cron", "session", "model", "policies"))
     cron = _block(data, "cron", _CRON)
     session = _block(data, "session", ("maintenance", "archive"))
     model = _block(data, "model", ("url", "name"))
@@ -109,7 +109,9 @@ def _known(data: Mapping[str, Any], where: str, names: tuple[str, ...]) -> None:
     for name in data:
         if name not in names:
             field = f"{where}.{name}" if where else name
-            raise Refused(field, f"is not a setting that exists; accepted here: {', '.join(names)}")
+            if name == "maintenance":
+                raise Refused(field, 'is not read here; move the block to "session": session.maintenance')
+            raise Refused(field[:80], f"is not a setting that exists; accepted here: {', '.join(names)}")
 
 
 def _block(data: Mapping[str, Any], where: str, names: tuple[str, ...]) -> Mapping[str, Any]:

@@ -13,6 +13,10 @@ DURATION = "a number and a unit of ms, s, m, h, d, such as 24h or 1h30m"
 SIZE = "a number of bytes, or one with a unit of kb, mb, gb (1 kb is 1024 bytes), such as 500mb"
 
 
+LARGEST = 2**53
+"""Of milliseconds and of bytes; up to here a number with a fraction is exact."""
+
+
 def parse_duration(text: str) -> int:
     """Milliseconds. Parts add up: ``1h30m``. Raises :class:`ValueError` saying what is accepted."""
     total, position, rest = 0.0, 0, text.strip().lower()
@@ -23,7 +27,13 @@ def parse_duration(text: str) -> int:
             position += 1
     if not rest or position < len(rest):
         raise ValueError(f"not a duration; accepted: {DURATION}")
-    return round(total)
+    return _bounded(total, DURATION)
+
+
+def _bounded(number: float, accepted: str) -> int:
+    if number > LARGEST:
+        raise ValueError(f"too large; accepted: {accepted}")
+    return round(number)
 
 
 def parse_size(text: str | int) -> int:
@@ -31,7 +41,7 @@ def parse_size(text: str | int) -> int:
     found = _SIZE.fullmatch(str(text).strip().lower())
     if isinstance(text, bool) or found is None:
         raise ValueError(f"not a size; accepted: {SIZE}")
-    return round(float(found[1]) * _BYTES[found[2]])
+    return _bounded(float(found[1]) * _BYTES[found[2]], SIZE)
 
 
 def show_duration(milliseconds: int) -> str:

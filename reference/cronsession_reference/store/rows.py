@@ -14,6 +14,7 @@ from ..checks import MAX_INSTANT
 from ..jobs import Job, job_dict, job_from_dict
 from ..recovery import CAUSES
 from .base import OPEN, Archived, Run, SessionRow
+from .schema import MAX_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ def session_of(values: Sequence[Any]) -> SessionRow | None:
         and _text_or_none(row.job_id)
         and row.kind in KINDS
         and _instant(row.created_ms, row.updated_ms, row.bytes)
+        and row.bytes <= MAX_BYTES
     )
     return row if fine else _left_alone("session", values)
 

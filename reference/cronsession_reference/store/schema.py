@@ -49,8 +49,18 @@ CREATE TRIGGER sessions_removed AFTER DELETE ON sessions
     BEGIN UPDATE totals SET rows = rows - 1, bytes = bytes - OLD.bytes; END;
 """
 
-# Repetitions of a slot, runs that wait for their time, what people are told, transcripts put aside.
-_SECOND = """
+MAX_BYTES = 2**40
+"""More than any transcript has. A row that says more, or something else, counts as nothing."""
+
+
+def _counted(row: str) -> str:
+    value = f"{row}.bytes"
+    return f"(CASE WHEN typeof({value}) = 'integer' AND {value} BETWEEN 0 AND {MAX_BYTES} THEN {value} ELSE 0 END)"
+
+
+# Repetitions of a slot, runs that wait for their time, what people are told, transcripts put aside; and one
+# row with nonsense in it no longer makes the store look full.
+_SECOND = f"""
 ALTER TABLE runs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN due INTEGER;
 ALTER TABLE runs ADD COLUMN cause TEXT;
@@ -70,9 +80,20 @@ CREATE TABLE archives (id TEXT PRIMARY KEY, key TEXT NOT NULL, at INTEGER NOT NU
 CREATE INDEX archives_at ON archives (at);
 ALTER TABLE totals ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
 CREATE TRIGGER archives_added AFTER INSERT ON archives
-    BEGIN UPDATE totals SET archived = archived + NEW.bytes; END;
+    BEGIN UPDATE totals SET archived = archived + {_counted("NEW")}; END;
 CREATE TRIGGER archives_removed AFTER DELETE ON archives
-    BEGIN UPDATE totals SET archived = archived - OLD.bytes; END;
+    BEGIN UPDATE totals SET archived = archived - {_counted("OLD")}; END;
+
+DROP TRIGGER sessions_added;
+DROP TRIGGER sessions_changed;
+DROP TRIGGER sessions_removed;
+CREATE TRIGGER sessions_added AFTER INSERT ON sessions
+    BEGIN UPDATE totals SET rows = rows + 1, bytes = bytes + {_counted("NEW")}; END;
+CREATE TRIGGER sessions_changed AFTER UPDATE OF bytes ON sessions
+    BEGIN UPDATE totals SET bytes = bytes + {_counted("NEW")} - {_counted("OLD")}; END;
+CREATE TRIGGER sessions_removed AFTER DELETE ON sessions
+    BEGIN UPDATE totals SET rows = rows - 1, bytes = bytes - {_counted("OLD")}; END;
+UPDATE totals SET bytes = (SELECT coalesce(sum({_counted("sessions")}), 0) FROM sessions);
 """
 
 STEPS = (_FIRST, _SECOND)

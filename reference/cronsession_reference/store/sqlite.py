@@ -52,8 +52,8 @@ class SqliteStore(Connection):
     def broken_rows(self) -> list[str]:
         sessions = self._sql(f"SELECT {SESSION} FROM sessions").fetchall()
         runs = self._sql(f"SELECT {RUN} FROM runs").fetchall()
-        found = [f"session {row[0]!r:.80}" for row in sessions if session_of(row) is None]
-        return found + [f"run {row[0]!r:.80}" for row in runs if run_of(row) is None]
+        found = [f"session {row[0]!r:.300}" for row in sessions if session_of(row) is None]
+        return found + [f"run {row[0]!r:.300}" for row in runs if run_of(row) is None]
 
     def put_job(self, job: Job) -> None:
         self._sql(
