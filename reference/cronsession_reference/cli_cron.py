@@ -10,10 +10,10 @@ from typing import Any
 from .engine import Engine
 from .errors import Refused
 from .flags import add_job_flags, changes_of, spec_of
-from .gateway import notice_dict, run_dict
 from .jobdesk import Written
 from .jobs import Job
 from .output import show_instant, show_json, show_schedule, show_session, show_table
+from .shapes import notice_dict, run_dict
 from .store import Run
 
 Offline = Callable[

@@ -17,8 +17,8 @@ from .model import CallableModel, EchoModel, HttpModel, Model
 from .resolver import MAIN, NAMED, session_key
 from .sessions import Place
 from .settings import MINUTE, REAL_TIME_LATENESS_MS, Policies, Settings
+from .shapes import notice_dict, row_dict, run_dict
 from .start import dry_run, parse_folder, parse_start
-from .store import Notice, Run, SessionRow
 from .store_seed import seed
 
 VERSION = "0.1.0"
@@ -222,45 +222,3 @@ def _model(params: Mapping[str, Any]) -> Model:
         return CallableModel(params["model"])
     url = params.get("modelUrl")
     return HttpModel(url, params.get("token", "")) if url else EchoModel()
-
-
-def run_dict(run: Run) -> dict[str, Any]:
-    """A run in the contract's shape."""
-    return {
-        "id": run.id,
-        "jobId": run.job_id,
-        "trigger": run.trigger,
-        "slotMs": run.slot_ms,
-        "startedAtMs": run.started_ms,
-        "endedAtMs": run.ended_ms,
-        "status": run.status,
-        "sessionKey": run.session_key,
-        "sessionId": run.session_id,
-        "error": run.error,
-        **({} if run.cause is None else {"cause": run.cause}),
-    }
-
-
-def notice_dict(notice: Notice) -> dict[str, Any]:
-    """A notice in the contract's shape."""
-    about = {} if notice.job_id is None else {"jobId": notice.job_id}
-    return {
-        "id": str(notice.number),
-        "atMs": notice.at_ms,
-        "kind": notice.kind,
-        "text": notice.text,
-        **about,
-    }
-
-
-def row_dict(row: SessionRow) -> dict[str, Any]:
-    """A session row in the contract's shape, with its kind and size beside."""
-    return {
-        "key": row.key,
-        "id": row.id,
-        "agent": row.agent,
-        "jobId": row.job_id,
-        "updatedAtMs": row.updated_ms,
-        "kind": row.kind,
-        "bytes": row.bytes,
-    }

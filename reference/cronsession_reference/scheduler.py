@@ -14,18 +14,15 @@ from .admission import Admission, Started
 from .clock import Clock
 from .instances import Instance
 from .jobs import At, Every, Job
+from .lateness import CATCH_UP_LIMIT, catch_up_of, floating, missed_slots
 from .outcomes import Outcomes
-from .recovery import CatchUp
 from .removal import drop_retries, retire_session
 from .runner import Runner
 from .settings import Settings
-from .slots import next_slot, slots_before
+from .slots import next_slot
 from .store import Notice, Run, Store
 
 log = logging.getLogger(__name__)
-
-CATCH_UP_LIMIT = 100
-"""How many missed slots of one gap are listed, or with catchUp ``all`` run late; the latest count."""
 
 
 class Scheduler:
@@ -107,10 +104,8 @@ class Scheduler:
         return [(run, job)] if run is not None and run.status == "running" else []
 
     def _late(self, job: Job, slot: int, now: int) -> None:
-        missed = (
-            [slot] if isinstance(job.schedule, At) or self._floating(job) else self._missed(job, slot, now)
-        )
-        catch_up = self._catch_up(job)
+        missed = missed_slots(job, slot, now, self._settings)
+        catch_up = catch_up_of(job, self._settings)
         to_run = catch_up.choose(missed[-CATCH_UP_LIMIT:], now)
         log.info(
             "job %s: %d slots were missed since %d; by catch-up policy %s %d run late",
@@ -124,20 +119,6 @@ class Scheduler:
             if run is not None and waits:
                 self._late_runs.append(run)
         self._advance(job, now - 1, now, running=bool(to_run) and waits)
-
-    def _catch_up(self, job: Job) -> CatchUp:
-        """What the job says about missed slots, or else the settings."""
-        if job.catch_up is not None:
-            return job.catch_up
-        policies = self._settings.policies
-        policy = policies.catch_up
-        if isinstance(job.schedule, At):
-            policy = "once" if policies.missed_one_shot == "run" else "skip"
-        return CatchUp(policy, self._settings.max_lateness_ms)
-
-    def _missed(self, job: Job, slot: int, now: int) -> list[int]:
-        limit = CATCH_UP_LIMIT + 1
-        return slots_before(job.schedule, slot, now, limit, job_id=job.id, dst=self._settings.policies.dst)
 
     def _claim(self, job: Job, slot: int | None, trigger: str, now: int) -> Run | None:
         """Take a slot, or make a manual run; answer it, running or queued, or None if there is none."""
@@ -166,14 +147,10 @@ class Scheduler:
             self._store.trim_runs(job.id, added.number - self._settings.run_history)
         return added
 
-    def _floating(self, job: Job) -> bool:
-        """Whether the slots are counted from the runs, not from a grid."""
-        return isinstance(job.schedule, Every) and self._settings.policies.interval_anchor != "grid"
-
     def _advance(self, job: Job, after: int, now: int, *, running: bool) -> None:
         """Move the job on. A one-shot is done at its claim: nothing can make it run a second time."""
         upcoming: int | None
-        if isinstance(job.schedule, Every) and self._floating(job):
+        if isinstance(job.schedule, Every) and floating(job, self._settings):
             waits_for_end = running and self._settings.policies.interval_anchor == "end"
             upcoming = None if waits_for_end else now + job.schedule.every_ms
             self._store.put_job(replace(job, next_run_ms=upcoming))
@@ -270,19 +247,26 @@ class Scheduler:
             return
         if self._store.open_runs(job.id):
             return
-        if isinstance(job.schedule, Every) and self._floating(job):
-            upcoming: int | None = now + job.schedule.every_ms
-        else:
-            upcoming = next_slot(job.schedule, now, job_id=job.id, dst=self._settings.policies.dst)
-        self._store.put_job(replace(job, next_run_ms=upcoming))
+        if isinstance(job.schedule, Every) and floating(job, self._settings):
+            self._store.put_job(replace(job, next_run_ms=now + job.schedule.every_ms))
+        elif (upcoming := self._next(job, now)) is not None:
+            self._store.put_job(replace(job, next_run_ms=upcoming))
+
+    def _next(self, job: Job, after: int) -> int | None:
+        """The next slot; None also where it cannot be told, so that one job cannot keep a gateway from starting."""
+        try:
+            return next_slot(job.schedule, after, job_id=job.id, dst=self._settings.policies.dst)
+        except Exception:
+            log.exception("the next slot of job %s cannot be told", job.id)
+            return None
 
     def rewind(self) -> None:
         """The clock went back: recurring jobs go on from the present, past the slots that had their run."""
-        now, dst = self._clock.now(), self._settings.policies.dst
+        now = self._clock.now()
         with self._store.transaction():
             for job in self._store.jobs():
-                if job.next_run_ms is None or isinstance(job.schedule, At) or self._floating(job):
+                if job.next_run_ms is None or isinstance(job.schedule, At) or floating(job, self._settings):
                     continue
-                upcoming = next_slot(job.schedule, now, job_id=job.id, dst=dst)
+                upcoming = self._next(job, now)
                 if upcoming is not None and upcoming < job.next_run_ms:
                     self._store.put_job(replace(job, next_run_ms=upcoming))

@@ -103,3 +103,16 @@ def test_the_cap_counts_the_runs_of_all_gateways_on_a_store(make_world: Any) -> 
     two.advance(T0 + HOUR + 2 * MINUTE)
     assert two.model.texts() == ["second"], "the dead gateway's run takes no room, without a restart"
     assert two.statuses(first) == ["interrupted"]
+
+
+def test_a_command_beside_a_full_gateway_says_so(make_world: Any) -> None:
+    """It has nobody to leave its run to, so it does not put it into the queue."""
+    world = make_world().start(maxConcurrentRuns=1)
+    world.add(at(T0 + MINUTE), text="long")
+    other = world.add(every(DAY), text="other")
+    world.hold("long")
+    world.advance(T0 + MINUTE)
+    world.gateway._engine.scheduler.closing = True
+    answer = world.trigger(other)
+    assert answer == {"started": False, "reason": "1 runs are under way, the most there may be"}
+    assert world.statuses(other) == []

@@ -19,7 +19,7 @@ def listed() -> list[tuple[str, list[tuple[str, str]]]]:
     return [(feature, re.findall(r"`(\w+)::(\w+)`", tests)) for feature, tests in rows]
 
 
-def tests_in(file: str) -> set[str]:
+def names_in(file: str) -> set[str]:
     tree = ast.parse((HERE / f"{file}.py").read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
@@ -30,7 +30,7 @@ def test_every_feature_names_tests_that_exist() -> None:
     for feature, tests in features:
         assert tests, feature
         for file, name in tests:
-            assert name in tests_in(file), f"{feature}: {file}::{name}"
+            assert name in names_in(file), f"{feature}: {file}::{name}"
 
 
 def test_every_setting_is_on_the_page() -> None:
