@@ -123,13 +123,13 @@ def _offline(command: Command) -> Callable[[argparse.Namespace], int]:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    left, written = doctor.run(_state_dir(args), repair=args.fix)
+    left, fixed = doctor.run(_state_dir(args), repair=args.fix)
     if args.json:
         findings = [{"field": f.field, "problem": f.problem, "fix": f.fix} for f in left]
-        show_json({"ok": not left, "findings": findings, "fixed": ["session.maintenance"] if written else []})
+        show_json({"ok": not left, "findings": findings, "fixed": fixed})
     else:
-        if written:
-            print("wrote session.maintenance")
+        for name in fixed:
+            print("wrote session.maintenance" if name == "session.maintenance" else f"made private: {name}")
         for finding in left:
             print(f"{finding.field}: {finding.problem}; {finding.fix}")
         if not left:

@@ -10,10 +10,10 @@ from typing import Any
 from .engine import Engine
 from .errors import Refused
 from .flags import add_job_flags, changes_of, spec_of
-from .gateway import run_dict
 from .jobdesk import Written
 from .jobs import Job
 from .output import show_instant, show_json, show_schedule, show_session, show_table
+from .shapes import notice_dict, run_dict
 from .store import Run
 
 Offline = Callable[
@@ -54,6 +54,10 @@ def add_commands(parser: argparse.ArgumentParser, offline: Offline) -> None:
     listing = commands.add_parser("list", help="list the jobs")
     listing.add_argument("--json", action="store_true", help="print one JSON document")
     listing.set_defaults(run=offline(_list))
+    notices = commands.add_parser("notices", help="list what needs attention, the latest last")
+    notices.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default 50)")
+    notices.add_argument("--json", action="store_true", help="print one JSON document")
+    notices.set_defaults(run=offline(_notices))
     remove = commands.add_parser("rm", help="remove a job")
     remove.add_argument("id", help="the job, or the beginning of its id")
     remove.add_argument("--json", action="store_true", help="print one JSON document")
@@ -80,7 +84,7 @@ def _show_written(args: argparse.Namespace, engine: Engine, written: Written, ve
     print(f"  schedule  {show_schedule(job['schedule'])}")
     print(f"  session   {show_session(job['session'])}")
     print(f"  runs in   {job['resolved'].get('sessionKey', job['resolved']['reason'])}")
-    print(f"  next run  {show_instant(job['nextRunAtMs']) if job['enabled'] else 'disabled'}")
+    print(f"  next run  {_next_run(job)}")
     for entry in unused:
         print(f"  unused    {entry['field']}: {entry['reason']}")
     return 0
@@ -161,7 +165,7 @@ async def _list(args: argparse.Namespace, engine: Engine) -> int:
             job["agent"],
             show_schedule(job["schedule"]),
             show_session(job["session"]),
-            show_instant(job["nextRunAtMs"]) if job["enabled"] else "disabled",
+            _next_run(job),
         )
         for job in jobs
     ]
@@ -169,11 +173,34 @@ async def _list(args: argparse.Namespace, engine: Engine) -> int:
     return 0
 
 
-async def _remove(args: argparse.Namespace, engine: Engine) -> int:
-    job = _find(engine, args.id)
-    removed = engine.jobs.remove(job.id)
+def _next_run(job: dict[str, Any]) -> str:
+    if job["enabled"] or job["nextRunAtMs"] is not None:
+        return show_instant(job["nextRunAtMs"])
+    return f"disabled: {job['disabledReason']}" if "disabledReason" in job else "disabled"
+
+
+async def _notices(args: argparse.Namespace, engine: Engine) -> int:
+    notices = engine.store.notices()[-args.limit :] if args.limit > 0 else []
     if args.json:
-        show_json({"id": job.id, "removed": removed})
+        show_json({"notices": [notice_dict(notice) for notice in notices]})
+        return 0
+    cells = [
+        (show_instant(found.at_ms), (found.job_id or "-")[:8], found.kind, found.text) for found in notices
+    ]
+    show_table(("WHEN", "JOB", "KIND", "NOTICE"), cells, "no notices")
+    return 0
+
+
+async def _remove(args: argparse.Namespace, engine: Engine) -> int:
+    # One that cannot be read can be removed all the same, by its whole id.
+    if args.id in engine.store.broken_jobs():
+        job_id, name = args.id, "unreadable"
     else:
-        print(f"removed job {job.id} ({job.name})")
+        job = _find(engine, args.id)
+        job_id, name = job.id, job.name
+    removed = engine.jobs.remove(job_id)
+    if args.json:
+        show_json({"id": job_id, "removed": removed})
+    else:
+        print(f"removed job {job_id} ({name})")
     return 0 if removed else 1

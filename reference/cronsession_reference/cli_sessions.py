@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Awaitable, Callable
 
 from .engine import Engine
-from .gateway import row_dict
 from .output import show_instant, show_json, show_table
+from .shapes import row_dict
 from .units import show_size
 
 Offline = Callable[

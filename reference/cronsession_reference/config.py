@@ -14,13 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .checks import shorten
 from .errors import Refused
-from .jobs import shorten
-from .settings import Limits, Policies, Settings
+from .recovery import Retry, parse_retry
+from .settings import MODES, Limits, Policies, Settings
+from .start import agents, check_high_water
 from .units import DURATION, SIZE, parse_duration, parse_size
 
 MAINTENANCE = {"mode": "enforce", "pruneAfter": "14d", "maxEntries": 400, "maxDiskBytes": "500mb"}
 """What ``doctor --fix`` writes."""
+
+
+_CRON = (
+    *("sessionRetention", "sweepInterval", "runHistory", "runHistoryAge", "maxConcurrentRuns", "maxFailures"),
+    *("maxLateness", "catchUpSpread", "timeout", "retry"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ def read_file(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (ValueError, OSError) as err:
+    except (ValueError, OSError, RecursionError) as err:
         raise Refused(str(path), f"cannot be read: {err}") from None
     if not isinstance(data, dict):
         raise Refused(str(path), "must contain one JSON object")
@@ -68,16 +76,24 @@ def parse_config(data: Mapping[str, Any], base: Settings) -> Config:
     if isinstance(tools, Mapping) and "sessions" in tools:
         reason = 'is not read; move the block to "session", so that "maintenance" is session.maintenance'
         raise Refused("tools.sessions", reason)
-    _known(data, "", ("agents", "cron", "session", "model", "policies", "tools"))
-    cron = _block(data, "cron", ("sessionRetention", "sweepInterval", "runHistory"))
-    session = _block(data, "session", ("maintenance",))
+    _known(data, "", ("agents", "cron", "session", "model", "policies"))
+    cron = _block(data, "cron", _CRON)
+    session = _block(data, "session", ("maintenance", "archive"))
     model = _block(data, "model", ("url", "name"))
     settings = replace(
         base,
-        agents=_agents(data.get("agents", list(base.agents))),
-        retention_ms=_retention(cron.get("sessionRetention"), base.retention_ms),
+        agents=agents(data.get("agents", list(base.agents)), "agents"),
+        retention_ms=_unless_off(cron, "cron.sessionRetention", base.retention_ms),
         sweep_interval_ms=_read(cron, "cron.sweepInterval", _duration, base.sweep_interval_ms),
         run_history=_read(cron, "cron.runHistory", _count, base.run_history),
+        run_history_age_ms=_unless_off(cron, "cron.runHistoryAge", base.run_history_age_ms),
+        max_concurrent_runs=_read(cron, "cron.maxConcurrentRuns", _count, base.max_concurrent_runs),
+        max_failures=_max_failures(cron, base.max_failures),
+        max_lateness_ms=_unless_off(cron, "cron.maxLateness", base.max_lateness_ms),
+        catch_up_spread_ms=_unless_off(cron, "cron.catchUpSpread", base.catch_up_spread_ms) or 0,
+        default_timeout_ms=_read(cron, "cron.timeout", _duration, base.default_timeout_ms),
+        retry=_retry(cron.get("retry"), base.retry),
+        archive_ms=_unless_off(session, "session.archive", base.archive_ms),
         limits=_limits(session.get("maintenance"), base.limits),
         policies=_policies(data.get("policies"), base.policies),
     )
@@ -93,7 +109,9 @@ def _known(data: Mapping[str, Any], where: str, names: tuple[str, ...]) -> None:
     for name in data:
         if name not in names:
             field = f"{where}.{name}" if where else name
-            raise Refused(field, f"is not a setting that exists; accepted here: {', '.join(names)}")
+            if name == "maintenance":
+                raise Refused(field, 'is not read here; move the block to "session": session.maintenance')
+            raise Refused(field[:80], f"is not a setting that exists; accepted here: {', '.join(names)}")
 
 
 def _block(data: Mapping[str, Any], where: str, names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -141,42 +159,54 @@ def _text(field: str, value: Any) -> str:
     return value
 
 
-def _agents(value: Any) -> tuple[str, ...]:
-    fine = (
-        isinstance(value, list) and value and all(isinstance(agent, str) and agent.strip() for agent in value)
-    )
-    if not fine or len({agent.lower() for agent in value}) < len(value):
-        raise Refused(
-            "agents", f"is {shorten(value)}; accepted: a list of different names, the default first"
-        )
-    return tuple(value)
-
-
-def _retention(value: Any, default: int | None) -> int | None:
+def _unless_off(block: Mapping[str, Any], field: str, default: int | None) -> int | None:
+    """A duration; false turns it off."""
+    value = block.get(field.rpartition(".")[2])
     if value is None:
         return default
     if value is False:
         return None
     try:
-        return _duration("cron.sessionRetention", value)
+        return _duration(field, value)
     except Refused as err:
-        raise Refused(err.field, f"{err.reason}; or false to keep receipts for ever") from None
+        raise Refused(err.field, f"{err.reason}; or false to turn it off") from None
+
+
+def _max_failures(cron: Mapping[str, Any], default: int | None) -> int | None:
+    value = cron.get("maxFailures")
+    return None if value is False else _read(cron, "cron.maxFailures", _count, default)
+
+
+def _retry(value: Any, default: Retry) -> Retry:
+    if value is None:
+        return default
+    block = _block({"retry": value}, "cron.retry", ("max", "backoff"))
+    limit = block.get("max", default.limit)
+    waits = block.get("backoff")
+    if waits is None:
+        return parse_retry({"maxRetries": limit, "backoffMs": default.backoff_ms}, "cron.retry")
+    if not isinstance(waits, list):
+        raise Refused("cron.retry.backoff", f"is {shorten(waits)}; accepted: a list of durations")
+    durations = [_duration(f"cron.retry.backoff[{place}]", wait) for place, wait in enumerate(waits)]
+    return parse_retry({"maxRetries": limit, "backoffMs": durations}, "cron.retry")
 
 
 def _limits(value: Any, base: Limits) -> Limits:
     if value is None:
         return base
     where = "session.maintenance"
-    block = _block({"maintenance": value}, where, tuple(MAINTENANCE))
+    block = _block({"maintenance": value}, where, (*MAINTENANCE, "highWaterBytes"))
     mode = block.get("mode", base.mode)
-    if mode not in ("warn", "enforce"):
-        raise Refused(f"{where}.mode", f"is {shorten(mode)}; accepted: warn, enforce")
-    return Limits(
+    if not isinstance(mode, str) or mode not in MODES:
+        raise Refused(f"{where}.mode", f"is {shorten(mode)}; accepted: {', '.join(MODES)}")
+    found = Limits(
         mode,
         _read(block, f"{where}.pruneAfter", _duration, base.prune_after_ms),
         _read(block, f"{where}.maxEntries", _count, base.max_entries),
         _read(block, f"{where}.maxDiskBytes", _size, base.max_disk_bytes),
+        _read(block, f"{where}.highWaterBytes", _size, base.high_water_bytes),
     )
+    return check_high_water(found, f"{where}.highWaterBytes")
 
 
 def _policies(value: Any, base: Policies) -> Policies:

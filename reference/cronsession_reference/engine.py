@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from .archive import Archive
 from .clock import Clock, ManualClock
+from .errors import StoreError
 from .instances import Instance
 from .jobdesk import JobDesk
 from .maintenance import Maintenance
@@ -52,8 +54,9 @@ class Engine:
         self.store: Store = MemoryStore() if store_kind == "memory" else _sqlite(state_dir, clock)
         self.instance = Instance(state_dir / "instances")
         self.transcripts = Transcripts(state_dir / "sessions")
-        self.maintenance = Maintenance(self.store, self.transcripts, settings.limits)
-        self.reaper = Reaper(self.store, self.transcripts, settings.retention_ms)
+        self.archive = Archive(self.store, self.transcripts, state_dir / "archive", settings.archive_ms)
+        self.maintenance = Maintenance(self.store, self.archive, settings.limits)
+        self.reaper = Reaper(self.store, self.archive, settings.retention_ms)
         make_room = self.maintenance.make_room
         self.desk = SessionDesk(self.store, self.transcripts, clock, self.instance, make_room)
         self.runner = Runner(self.store, clock, settings, self.desk, model, self.instance.id)
@@ -66,6 +69,7 @@ class Engine:
     def start(self, *, scheduling: bool = True) -> None:
         """Clear up after a crash; with ``scheduling`` also go on with what is queued, and sweep by time."""
         self.instance.bury()
+        self.archive.adopt_orphans(self.clock.now())
         self.scheduler.recover(resume=scheduling)
         if not scheduling:
             self.scheduler.closing = True
@@ -82,13 +86,26 @@ class Engine:
         now = self._swept = self.clock.now()
         self._sweep_at(now + self.settings.sweep_interval_ms)
         try:
+            if self.store.leases() or self.store.running():
+                with self.store.transaction():
+                    self.scheduler.bury()
+                self.scheduler.admit()
             totals = self.store.totals()
-            due = self.reaper.is_due(totals, now) or self.maintenance.is_due(totals, now)
+            due = (
+                self.reaper.is_due(totals, now)
+                or self.maintenance.is_due(totals, now)
+                or self.archive.is_due(totals.oldest_archived_ms, now)
+                or self._history_is_due(now)
+            )
         except Exception:
             log.exception("the store cannot be looked at")
             return
         if due or now >= self._forget_at:
             self.sweep()
+
+    def _history_is_due(self, now: int) -> bool:
+        kept, oldest = self.settings.run_history_age_ms, self.store.oldest_run()
+        return kept is not None and oldest is not None and now - oldest > kept
 
     def sweep(self) -> list[str]:
         """Reap, maintain and forget now; answer the keys reaped. A failure is logged, the rest goes on."""
@@ -98,7 +115,9 @@ class Engine:
         steps: tuple[Callable[[], object], ...] = (
             lambda: reaped.extend(self.reaper.sweep(now)),
             lambda: self.maintenance.enforce(now),
+            lambda: self.archive.expire(now),
             lambda: self.store.forget_orphans(now - ORPHANS_KEPT_MS),
+            lambda: self._expire_runs(now),
         )
         for step in steps:
             try:
@@ -107,9 +126,14 @@ class Engine:
                 log.exception("a part of the sweep failed")
         return reaped
 
+    def _expire_runs(self, now: int) -> None:
+        if self.settings.run_history_age_ms is not None:
+            self.store.expire_runs(now - self.settings.run_history_age_ms)
+
     def next_instant(self) -> int | None:
         """When something is due next."""
-        return _earlier(self.clock.next_timer(), self.store.next_due())
+        waiting = self.store.next_waiting(self.clock.now())
+        return _earlier(_earlier(self.clock.next_timer(), self.store.next_due()), waiting)
 
     async def advance(self, clock: ManualClock, to_ms: int) -> None:
         """Fire everything due up to ``to_ms``, instant by instant, settled. Raises :class:`ValueError`."""
@@ -136,22 +160,24 @@ class Engine:
         await self.runner.settle()
         steps = 0
         while True:
-            slot = self.store.next_due()
-            instant = _earlier(clock.next_timer(), slot)
+            instant = self.next_instant()
             if instant is None or instant > to_ms:
                 return
             if instant > clock.now():
                 clock.set(instant)
             if clock.fire_due(rank=RANK_TIMEOUT):
                 await self.runner.settle()
-                slot = self.store.next_due()
-            if slot is not None and slot <= clock.now():
+            if self._has_due():
                 self.scheduler.fire_due()
                 await self.runner.settle()
             clock.fire_due(rank=RANK_SWEEP)
             steps += 1
             if steps % 256 == 0:
                 await asyncio.sleep(0)  # other requests want to be answered too
+
+    def _has_due(self) -> bool:
+        now, slot = self.clock.now(), self.store.next_due()
+        return (slot is not None and slot <= now) or bool(self.store.startable(now, 1))
 
     async def stop(self) -> None:
         """Stop in good order: what runs is interrupted and says so."""
@@ -207,6 +233,11 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 
 
 def _sqlite(state_dir: Path, clock: Clock) -> Store:
+    database, sessions = state_dir / "gateway.db", state_dir / "sessions"
+    if not database.exists() and next(sessions.glob("*.jsonl"), None) is not None:
+        raise StoreError(
+            f"{database} is missing, and {sessions} holds the transcripts of its sessions. Nothing was changed; "
+            "restore the file, or move the folder away to begin anew"
+        )
     # Who sets the clock by hand is testing, and may be killed, but does not pull the plug.
-    sync = "OFF" if isinstance(clock, ManualClock) else "FULL"
-    return SqliteStore(state_dir / "gateway.db", sync=sync)
+    return SqliteStore(database, sync="OFF" if isinstance(clock, ManualClock) else "FULL")

@@ -31,6 +31,13 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--delete-after-run", action="store_true", default=None, help="forget a one-shot when done"
     )
+    parser.add_argument("--retries", type=int, metavar="N", help="repeat a passing failure so many times")
+    parser.add_argument(
+        "--retry-wait", action="append", metavar="DURATION", help="before each; may be repeated"
+    )
+    parser.add_argument("--max-failures", type=int, metavar="N", help="disable it after so many in a row")
+    parser.add_argument("--catch-up", metavar="POLICY", help="missed slots: skip, once or all")
+    parser.add_argument("--max-lateness", metavar="DURATION", help="a missed slot that is later is not run")
     parser.add_argument("--no-deliver", action="store_true", help="deliver nothing (this gateway never does)")
     parser.add_argument("--disabled", action="store_true", default=None, help="do not schedule it")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -67,10 +74,33 @@ def changes_of(args: argparse.Namespace, now_ms: int, session: Mapping[str, Any]
         changes["payload"] = {"kind": "systemEvent", "text": args.system_event}
     if args.timeout_seconds is not None:
         changes["timeoutMs"] = _timeout(args.timeout_seconds)
+    changes |= _recovery(args)
     if args.delete_after_run is not None:
         changes["deleteAfterRun"] = args.delete_after_run
     if args.disabled is not None:
         changes["enabled"] = not args.disabled
+    return changes
+
+
+def _recovery(args: argparse.Namespace) -> dict[str, Any]:
+    """What is said about failures and missed slots."""
+    changes: dict[str, Any] = {}
+    waits = [_duration("--retry-wait", wait) for wait in args.retry_wait or ()]
+    if waits and args.retries is None:
+        raise Refused("--retry-wait", "says how long to wait before --retries N; give both")
+    if args.retries is not None:
+        changes["retry"] = {"maxRetries": args.retries, **({"backoffMs": waits} if waits else {})}
+    if args.max_failures is not None:
+        changes["maxFailures"] = args.max_failures
+    if args.max_lateness is not None and args.catch_up is None:
+        raise Refused("--max-lateness", "limits what --catch-up runs late; give both")
+    if args.catch_up is not None:
+        late = (
+            {}
+            if args.max_lateness is None
+            else {"maxLatenessMs": _duration("--max-lateness", args.max_lateness)}
+        )
+        changes["catchUp"] = {"policy": args.catch_up, **late}
     return changes
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from .checks import identifier, integer, members, text, word
 from .clock import Clock, ManualClock, SystemClock
 from .engine import Engine
 from .errors import Refused
@@ -16,8 +16,9 @@ from .keys import main_key
 from .model import CallableModel, EchoModel, HttpModel, Model
 from .resolver import MAIN, NAMED, session_key
 from .sessions import Place
-from .settings import MINUTE, REAL_TIME_LATENESS_MS, Policies, Settings, with_config
-from .store import Run, SessionRow
+from .settings import MINUTE, REAL_TIME_LATENESS_MS, Policies, Settings
+from .shapes import notice_dict, row_dict, run_dict
+from .start import dry_run, parse_folder, parse_start
 from .store_seed import seed
 
 VERSION = "0.1.0"
@@ -29,6 +30,8 @@ CAPABILITIES = (
     *("job.resolved", "job.revision", "trigger", "trigger.due", "run.list", "run.slot", "run.cancel"),
     *("run.timeout", "receipts", "retention", "maintenance", "maintenance.bytes", "store.maintain"),
     *("store.sweep", "store.seed", "restart", "crash"),
+    *("job.retry", "job.autoDisable", "job.catchUp", "run.concurrency", "run.history", "notices"),
+    *("archives", "maintenance.highWater"),
 )
 _NEED_DISK = ("restart", "crash", "store.seed")
 _NEED_MANUAL_CLOCK = ("clock.advance", "clock.jump")
@@ -96,10 +99,9 @@ class Gateway:
     async def gateway_start(self, params: dict[str, Any]) -> dict[str, Any]:
         if self._running is not None:
             raise ValueError("the gateway is started already; call gateway/stop first")
-        clock: Clock = ManualClock(params["nowMs"]) if self._manual else SystemClock()
-        settings = with_config(self._base, params.get("config", {}), params.get("hostZone", "UTC"))
-        folder = Path(params["stateDir"])
-        engine = Engine(folder, clock, settings, _model(params), store_kind=self._store_kind)
+        start = parse_start(params, self._base)
+        clock: Clock = ManualClock(start.now_ms) if self._manual else SystemClock()
+        engine = Engine(start.state_dir, clock, start.settings, _model(params), store_kind=self._store_kind)
         try:
             engine.start()
         except BaseException:
@@ -121,23 +123,26 @@ class Gateway:
         return {}
 
     async def clock_advance(self, params: dict[str, Any]) -> dict[str, Any]:
-        await self._engine.advance(self._clock, params["toMs"])
+        await self._engine.advance(self._clock, integer(params.get("toMs"), "toMs", 0))
         return {"nowMs": self._clock.now()}
 
     async def clock_jump(self, params: dict[str, Any]) -> dict[str, Any]:
-        await self._engine.jump(self._clock, params["toMs"])
+        await self._engine.jump(self._clock, integer(params.get("toMs"), "toMs", 0))
         return {"nowMs": self._clock.now()}
 
     def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
-        context = params.get("context") or {}
+        engine = self._engine
         try:
-            return self._written(self._engine.jobs.add(params["job"], context.get("session")))
+            context = members(params.get("context") or {}, "context", (), ("session",))
+            return self._written(engine.jobs.add(params.get("job"), context.get("session")))
         except Refused as err:
             return {"rejected": {"field": err.field, "reason": err.reason}}
 
     def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
+        engine = self._engine
         try:
-            written = self._engine.jobs.update(params["id"], params["patch"], params.get("expectedRevision"))
+            job_id = identifier(params.get("id"), "id")
+            written = engine.jobs.update(job_id, params.get("patch"), params.get("expectedRevision"))
         except Refused as err:
             return {"rejected": {"field": err.field, "reason": err.reason}}
         return self._written(written)
@@ -149,7 +154,7 @@ class Gateway:
         return answer
 
     def job_remove(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"removed": self._engine.jobs.remove(params["id"])}
+        return {"removed": self._engine.jobs.remove(identifier(params.get("id"), "id"))}
 
     def job_list(self, params: dict[str, Any]) -> dict[str, Any]:
         engine = self._engine
@@ -159,28 +164,28 @@ class Gateway:
         return {"jobs": listed + [{"id": job_id, **problem} for job_id in engine.store.broken_jobs()]}
 
     async def job_trigger(self, params: dict[str, Any]) -> dict[str, Any]:
-        run, reason = self._engine.scheduler.trigger(params["id"], due=params["mode"] == "due")
+        job_id, mode = identifier(params.get("id"), "id"), word(params.get("mode"), "mode", ("force", "due"))
+        run, reason = self._engine.scheduler.trigger(job_id, due=mode == "due")
         return {"started": True, "runId": run.id} if run else {"started": False, "reason": reason}
 
     def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"runs": [run_dict(run) for run in self._engine.store.runs(params.get("sinceMs"))]}
+        return {"runs": [run_dict(run) for run in self._engine.store.runs(_since(params))]}
 
     def run_cancel(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"cancelled": self._engine.runner.cancel(params["id"])}
+        return {"cancelled": self._engine.runner.cancel(identifier(params.get("id"), "id"))}
 
     def session_list(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"sessions": [row_dict(row) for row in self._engine.store.sessions(params.get("sinceMs"))]}
+        return {"sessions": [row_dict(row) for row in self._engine.store.sessions(_since(params))]}
 
     async def session_send(self, params: dict[str, Any]) -> dict[str, Any]:
         """A human turn. It is answered with the reply, or without one if the model keeps the turn open."""
         engine = self._engine
-        agent = params.get("agent", engine.settings.default_agent)
-        if agent not in engine.settings.agents:
-            raise Refused("agent", f"there is no agent {agent!r}; known: {', '.join(engine.settings.agents)}")
-        wish, policies = parse_wish(params["session"]), engine.settings.policies
+        agent = word(params.get("agent", engine.settings.default_agent), "agent", engine.settings.agents)
+        wish, policies = parse_wish(params.get("session")), engine.settings.policies
+        message = text(params.get("text"), "text")
         key = session_key(wish, agent=agent, agents=engine.settings.agents, policies=policies)
         kind = MAIN if key == main_key(agent) else NAMED
-        turn = engine.runner.say(Place(key, agent, kind), params["text"])
+        turn = engine.runner.say(Place(key, agent, kind), message)
         if self._manual or turn.task is None:
             await engine.runner.settle()
         else:
@@ -190,9 +195,12 @@ class Gateway:
             answer["sessionId"] = turn.row.id
         return answer if turn.error is None else {**answer, "error": turn.error}
 
+    def notice_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"notices": [notice_dict(found) for found in self._engine.store.notices(_since(params))]}
+
     def store_maintain(self, params: dict[str, Any]) -> dict[str, Any]:
         engine = self._engine
-        return engine.maintenance.report(engine.clock.now(), dry_run=params["dryRun"])
+        return engine.maintenance.report(engine.clock.now(), dry_run=dry_run(params))
 
     def store_sweep(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"removed": self._engine.sweep()}
@@ -200,8 +208,13 @@ class Gateway:
     def store_seed(self, params: dict[str, Any]) -> dict[str, Any]:
         if self._running is not None or self._store_kind == "memory":
             raise ValueError("only the store of a stopped gateway can be seeded")
-        rows = seed(Path(params["stateDir"]), params["rows"], self._base)
+        rows = seed(parse_folder(params.get("stateDir")), params.get("rows"), self._base)
         return {"sessions": [row_dict(row) for row in rows]}
+
+
+def _since(params: Mapping[str, Any]) -> int | None:
+    since = params.get("sinceMs")
+    return None if since is None else integer(since, "sinceMs", 0)
 
 
 def _model(params: Mapping[str, Any]) -> Model:
@@ -209,32 +222,3 @@ def _model(params: Mapping[str, Any]) -> Model:
         return CallableModel(params["model"])
     url = params.get("modelUrl")
     return HttpModel(url, params.get("token", "")) if url else EchoModel()
-
-
-def run_dict(run: Run) -> dict[str, Any]:
-    """A run in the contract's shape."""
-    return {
-        "id": run.id,
-        "jobId": run.job_id,
-        "trigger": run.trigger,
-        "slotMs": run.slot_ms,
-        "startedAtMs": run.started_ms,
-        "endedAtMs": run.ended_ms,
-        "status": run.status,
-        "sessionKey": run.session_key,
-        "sessionId": run.session_id,
-        "error": run.error,
-    }
-
-
-def row_dict(row: SessionRow) -> dict[str, Any]:
-    """A session row in the contract's shape, with its kind and size beside."""
-    return {
-        "key": row.key,
-        "id": row.id,
-        "agent": row.agent,
-        "jobId": row.job_id,
-        "updatedAtMs": row.updated_ms,
-        "kind": row.kind,
-        "bytes": row.bytes,
-    }

@@ -12,11 +12,12 @@ _LIMIT = 64 * 1024 * 1024
 
 
 class HttpError(RuntimeError):
-    """The exchange failed; ``status`` is the answer's, if there was one."""
+    """The exchange failed; ``status`` is the answer's, if there was one, and ``code`` its error code."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
 
 
 async def request_json(
@@ -44,7 +45,8 @@ async def request_json(
     finally:
         writer.close()
     if status >= 400:
-        raise HttpError(f"{parts.netloc} answered {status}: {payload[:200].decode(errors='replace')}", status)
+        text = payload[:200].decode(errors="replace")
+        raise HttpError(f"{parts.netloc} answered {status}: {text}", status, _error_code(payload))
     try:
         data = json.loads(payload)
     except ValueError:
@@ -54,6 +56,15 @@ async def request_json(
             f"{parts.netloc} answered no JSON object: {payload[:200].decode(errors='replace')}", status
         )
     return data
+
+
+def _error_code(payload: bytes) -> str | None:
+    """The ``error.code`` of an OpenAI-compatible answer."""
+    try:
+        code = json.loads(payload)["error"]["code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return code if isinstance(code, str) else None
 
 
 def _head_and_body(

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import jobs, slots
+from . import checks, jobs, slots
 from .clock import Clock
 from .errors import Refused
 from .jobs import At, Every, Job, Schedule, Wish
-from .removal import remove_job
+from .removal import drop_waiting, remove_job
 from .resolver import Resolution, bind, resolve
 from .settings import Settings
 from .store import Run, Store
 from .units import show_duration
 
 _REQUIRED = ("name", "schedule", "session", "payload")
-_OPTIONAL = ("agent", "enabled", "timeoutMs", "deleteAfterRun")
+_OPTIONAL = ("agent", "enabled", "deleteAfterRun", *jobs.OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,22 @@ class JobDesk:
     def add(self, data: object, context: object = None) -> Written:
         """Store a job of the shape ``spec``. ``context`` is the session wish of the calling session."""
         now = self._clock.now()
-        spec = jobs.members(data, "", _REQUIRED, _OPTIONAL)
+        spec = checks.members(data, "", _REQUIRED, _OPTIONAL)
         caller = None if context is None else jobs.parse_wish(context, "context.session")
-        agent = self._agent(spec.get("agent", self._settings.default_agent))
+        agent = self._agent(spec.get("agent"))
+        enabled = _flag(spec, "enabled", True)
         job = Job(
             id=str(uuid.uuid4()),
-            name=jobs.text(spec["name"], "name"),
+            name=checks.name(spec["name"], "name"),
             agent=agent,
-            enabled=jobs.flag(spec.get("enabled", True), "enabled"),
+            enabled=enabled,
             schedule=self._schedule(spec["schedule"], None, now),
             session=self._bind(jobs.parse_wish(spec["session"]), caller, agent),
             payload=jobs.parse_payload(spec["payload"]),
-            timeout_ms=_timeout(spec.get("timeoutMs")),
-            delete_after_run=jobs.flag(spec.get("deleteAfterRun", False), "deleteAfterRun"),
+            delete_after_run=_flag(spec, "deleteAfterRun", False),
             created_ms=now,
+            disabled_by=None if enabled else jobs.OPERATOR,
+            **_optional(spec),
         )
         return self._store_written(job, None, now)
 
@@ -66,32 +68,33 @@ class JobDesk:
         with self._store.transaction():
             old = self._store.job(job_id)
             if old is None:
-                raise Refused("id", f"there is no job {job_id!r}")
-            if expected is not None and str(expected) != str(old.revision):
-                raise Refused("expectedRevision", f"the job is at revision {old.revision}, not {expected}")
-            changes = jobs.members(patch, "", (), _REQUIRED + _OPTIONAL)
+                raise Refused("id", f"there is no job {checks.shorten(job_id)}")
+            if expected is not None and str(expected)[:40] != str(old.revision):
+                reason = f"the job is at revision {old.revision}, not {checks.shorten(expected)}"
+                raise Refused("expectedRevision", reason)
+            changes = checks.members(patch, "", (), _REQUIRED + _OPTIONAL)
             if not changes:
                 raise Refused("patch", "changes nothing; name at least one member")
             new = replace(self._patched(old, changes, now), revision=old.revision + 1)
             return self._store_written(new, old, now)
 
     def _patched(self, old: Job, changes: Mapping[str, Any], now: int) -> Job:
-        values: dict[str, Any] = {}
+        for name in _REQUIRED:
+            if name in changes and changes[name] is None:
+                raise Refused(name, "cannot be cleared: a job needs one")
+        values: dict[str, Any] = _optional(changes)
         if "name" in changes:
-            values["name"] = jobs.text(changes["name"], "name")
+            values["name"] = checks.name(changes["name"], "name")
         if "agent" in changes:
             values["agent"] = self._agent(changes["agent"])
         if "enabled" in changes:
-            values["enabled"] = jobs.flag(changes["enabled"], "enabled")
+            values |= _switched(_flag(changes, "enabled", True))
         if "schedule" in changes:
             values["schedule"] = self._schedule(changes["schedule"], old.schedule, now)
         if "payload" in changes:
             values["payload"] = jobs.parse_payload(changes["payload"])
-        if "timeoutMs" in changes:
-            values["timeout_ms"] = _timeout(changes["timeoutMs"])
         if "deleteAfterRun" in changes:
-            wanted = changes["deleteAfterRun"]
-            values["delete_after_run"] = False if wanted is None else jobs.flag(wanted, "deleteAfterRun")
+            values["delete_after_run"] = _flag(changes, "deleteAfterRun", False)
         if "session" in changes:
             wish = jobs.parse_wish(changes["session"])
             if wish.target == old.session.target == "current" and wish.key in (None, old.session.key):
@@ -110,8 +113,11 @@ class JobDesk:
             self._store.put_job(job)
             if missed is not None:
                 self._store.add_run(Run(str(uuid.uuid4()), job.id, "schedule", "missed", missed))
-            if old is not None and old.enabled and not job.enabled:
-                self._drop_queued(job.id)
+            switched = old is not None and (old.enabled, old.disabled_by) != (job.enabled, job.disabled_by)
+            if switched and not job.enabled:
+                drop_waiting(self._store, job.id, "the job was disabled")
+            if old is not None and old.schedule != job.schedule:
+                drop_waiting(self._store, job.id, "the schedule was changed")
         return Written(job, unused)
 
     def _with_next_run(self, job: Job, old: Job | None, now: int) -> tuple[Job, int | None]:
@@ -142,16 +148,13 @@ class JobDesk:
             return replace(job, enabled=False, next_run_ms=None), job.schedule.at_ms
         return replace(job, next_run_ms=now if job.enabled else None), None
 
-    def _drop_queued(self, job_id: str) -> None:
-        for run in self._store.open_runs(job_id):
-            if run.status == "queued":
-                self._store.put_run(replace(run, status="skipped", error="the job was disabled"))
-
     def _agent(self, agent: object) -> str:
-        if agent not in self._settings.agents:
+        if agent is None:
+            return self._settings.default_agent
+        if not isinstance(agent, str) or agent not in self._settings.agents:
             known = ", ".join(self._settings.agents)
-            raise Refused("agent", f"there is no agent {jobs.shorten(agent)}; known: {known}")
-        return str(agent)
+            raise Refused("agent", f"there is no agent {checks.shorten(agent)}; known: {known}")
+        return agent
 
     def _bind(self, wish: Wish, context: Wish | None, agent: str) -> Wish:
         return bind(
@@ -170,9 +173,16 @@ class JobDesk:
         with self._store.transaction():
             return remove_job(self._store, job_id, self._clock.now(), self._settings.agents)
 
+    def _next_run(self, job: Job) -> int | None:
+        """The next slot, or what waits for its time: a repetition or a late run."""
+        now = self._clock.now()
+        waiting = [run.due_ms for run in self._store.open_runs(job.id) if run.status == "queued"]
+        instants = [job.next_run_ms, *(due for due in waiting if due is not None and due > now)]
+        return min((instant for instant in instants if instant is not None), default=None)
+
     def describe(self, job: Job) -> dict[str, Any]:
         """The job in the contract's shape, with the session its next run would use."""
-        data = jobs.job_dict(job)
+        data = {**jobs.job_dict(job), "nextRunAtMs": self._next_run(job)}
         try:
             found = self.resolve(job)
         except Refused as err:
@@ -184,5 +194,22 @@ class JobDesk:
         return {**data, "resolved": resolved}
 
 
-def _timeout(value: object) -> int | None:
-    return None if value is None else jobs.integer(value, "timeoutMs", 1)
+_ATTRIBUTES = {"timeoutMs": "timeout_ms", "maxFailures": "max_failures", "catchUp": "catch_up"}
+
+
+def _optional(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The optional members that ``data`` has, as attributes of a job; null clears."""
+    given = [name for name in jobs.OPTIONAL if name in data]
+    return {_ATTRIBUTES.get(name, name): jobs.parse_optional(name, data[name]) for name in given}
+
+
+def _flag(data: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = data.get(name)
+    return default if value is None else checks.flag(value, name)
+
+
+def _switched(enabled: bool) -> dict[str, Any]:
+    """What switching a job on or off says; switched on, it starts with a clean record."""
+    if not enabled:
+        return {"enabled": False, "disabled_by": jobs.OPERATOR, "disabled_reason": None}
+    return {"enabled": True, "disabled_by": None, "disabled_reason": None, "failures": 0}

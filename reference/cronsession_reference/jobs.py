@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import checks
+from .checks import MAX_KEY, MAX_NAME, flag, integer, members, shorten, text, word
 from .errors import Refused
-from .settings import MAX_INSTANT
+from .recovery import (
+    CatchUp,
+    Retry,
+    catch_up_dict,
+    parse_catch_up,
+    parse_max_failures,
+    parse_retry,
+    retry_dict,
+)
 
 TARGETS = ("isolated", "named", "main", "current")
 MODES = ("fresh", "shared")
 PAYLOADS = ("agentTurn", "systemEvent")
+OPERATOR, FAILURES = DISABLERS = ("operator", "failures")
+"""Who disabled a job: a person, or the gateway after too many failures."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,11 @@ class Payload:
 
 @dataclass(frozen=True)
 class Job:
-    """A stored job. ``next_run_ms`` is None if no run is to come."""
+    """A stored job. ``next_run_ms`` is None if no slot is to come.
+
+    ``failures`` counts those in a row. ``disabled_by`` is ``operator`` or ``failures``, with its reason; None
+    for a job that is enabled, or a one-shot that is done.
+    """
 
     id: str
     name: str
@@ -73,55 +89,12 @@ class Job:
     next_run_ms: int | None = None
     revision: int = 1
     created_ms: int = 0
-
-
-def shorten(value: object, limit: int = 60) -> str:
-    """A value as an error message shows it."""
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def members(
-    data: object, where: str, required: Collection[str], optional: Collection[str]
-) -> Mapping[str, Any]:
-    """Check that ``data`` is an object with these members; raise :class:`Refused` naming the odd one."""
-    if not isinstance(data, Mapping):
-        raise Refused(where or "job", f"must be an object, not {shorten(data)}")
-    prefix = f"{where}." if where else ""
-    for name in data:
-        if name not in required and name not in optional:
-            known = ", ".join([*required, *optional])
-            raise Refused(f"{prefix}{name}", f"is not a member that exists here; accepted: {known}")
-    for name in required:
-        if name not in data:
-            raise Refused(f"{prefix}{name}", "is missing")
-    return data
-
-
-def integer(value: object, field: str, low: int, high: int = MAX_INSTANT) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise Refused(field, f"must be an integer from {low} to {high} (milliseconds), not {shorten(value)}")
-    return value
-
-
-def text(value: object, field: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise Refused(field, f"must be a text that is not blank, not {shorten(value)}")
-    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in value):
-        raise Refused(field, "contains half of a surrogate pair; send whole characters")
-    return value
-
-
-def flag(value: object, field: str) -> bool:
-    if not isinstance(value, bool):
-        raise Refused(field, f"must be true or false, not {shorten(value)}")
-    return value
-
-
-def word(value: object, field: str, known: Collection[str]) -> str:
-    if not isinstance(value, str) or value not in known:
-        raise Refused(field, f"cannot be {shorten(value)}; accepted: {', '.join(known)}")
-    return value
+    retry: Retry | None = None
+    max_failures: int | None = None
+    catch_up: CatchUp | None = None
+    failures: int = 0
+    disabled_by: str | None = None
+    disabled_reason: str | None = None
 
 
 def parse_schedule(data: object, *, now_ms: int, zone: str) -> Schedule:
@@ -136,7 +109,7 @@ def parse_schedule(data: object, *, now_ms: int, zone: str) -> Schedule:
         return Every(every, integer(data.get("anchorMs", now_ms), "schedule.anchorMs", 0))
     if kind == "cron":
         data = members(data, "schedule", ("kind", "expr"), ("tz", "staggerMs"))
-        tz = text(data.get("tz", zone), "schedule.tz")
+        tz = text(data.get("tz", zone), "schedule.tz", longest=MAX_NAME)
         stagger = integer(data.get("staggerMs", 0), "schedule.staggerMs", 0)
         return Cron(text(data["expr"], "schedule.expr"), tz, stagger)
     members(data, "schedule", ("kind",), ("atMs", "everyMs", "anchorMs", "expr", "tz", "staggerMs"))
@@ -146,7 +119,8 @@ def parse_schedule(data: object, *, now_ms: int, zone: str) -> Schedule:
 def parse_wish(data: object, where: str = "session") -> Wish:
     """Read a session wish. Raises :class:`Refused`; whether its parts agree is the resolver's business."""
     data = members(data, where, ("target",), ("name", "key", "mode"))
-    words = {part: text(data[part], f"{where}.{part}") for part in ("name", "key") if part in data}
+    given = [part for part in ("name", "key") if part in data]
+    words = {part: text(data[part], f"{where}.{part}", longest=MAX_KEY) for part in given}
     mode = word(data["mode"], f"{where}.mode", MODES) if "mode" in data else None
     return Wish(word(data["target"], f"{where}.target", TARGETS), words.get("name"), words.get("key"), mode)
 
@@ -199,22 +173,65 @@ def job_dict(job: Job) -> dict[str, Any]:
         data["timeoutMs"] = job.timeout_ms
     if job.delete_after_run:
         data["deleteAfterRun"] = True
-    return data
+    return {**data, **_recovery_dict(job)}
+
+
+def _recovery_dict(job: Job) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "retry": None if job.retry is None else retry_dict(job.retry),
+        "maxFailures": job.max_failures,
+        "catchUp": None if job.catch_up is None else catch_up_dict(job.catch_up),
+        "failures": job.failures or None,
+        "disabledBy": job.disabled_by,
+        "disabledReason": job.disabled_reason,
+    }
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def parse_timeout(value: object) -> int:
+    return integer(value, "timeoutMs", 1)
 
 
 def job_from_dict(data: Mapping[str, Any]) -> Job:
     """Read back what :func:`job_dict` wrote; raise :class:`Refused` or :class:`KeyError` on damage."""
+    given = {name: data[name] for name in _PARSERS if data.get(name) is not None}
+    parts = {name: _PARSERS[name](value) for name, value in given.items()}
+    disabled_by = data.get("disabledBy")
+    next_run = data["nextRunAtMs"]
     return Job(
-        id=data["id"],
-        name=data["name"],
-        agent=data["agent"],
+        id=checks.identifier(data["id"], "id"),
+        name=text(data["name"], "name"),
+        agent=text(data["agent"], "agent"),
         enabled=flag(data["enabled"], "enabled"),
         schedule=parse_schedule(data["schedule"], now_ms=0, zone="UTC"),
         session=parse_wish(data["session"]),
         payload=parse_payload(data["payload"]),
-        timeout_ms=data.get("timeoutMs"),
-        delete_after_run=data.get("deleteAfterRun", False),
-        next_run_ms=data["nextRunAtMs"],
-        revision=data["revision"],
-        created_ms=data["createdAtMs"],
+        timeout_ms=parts.get("timeoutMs"),
+        delete_after_run=flag(data.get("deleteAfterRun", False), "deleteAfterRun"),
+        next_run_ms=None if next_run is None else integer(next_run, "nextRunAtMs", 0),
+        revision=integer(data["revision"], "revision", 1, unit="a number"),
+        created_ms=integer(data["createdAtMs"], "createdAtMs", 0),
+        retry=parts.get("retry"),
+        max_failures=parts.get("maxFailures"),
+        catch_up=parts.get("catchUp"),
+        failures=integer(data.get("failures", 0), "failures", 0, unit="a number"),
+        disabled_by=None if disabled_by is None else word(disabled_by, "disabledBy", DISABLERS),
+        disabled_reason=None
+        if data.get("disabledReason") is None
+        else text(data["disabledReason"], "disabledReason"),
     )
+
+
+_PARSERS: Mapping[str, Callable[[Any], Any]] = {
+    "timeoutMs": parse_timeout,
+    "retry": parse_retry,
+    "maxFailures": parse_max_failures,
+    "catchUp": parse_catch_up,
+}
+"""The optional members that null clears, and how each is read."""
+OPTIONAL = tuple(_PARSERS)
+
+
+def parse_optional(name: str, value: object) -> Any:
+    """Read one of the :data:`OPTIONAL` members; None for null. Raises :class:`Refused`."""
+    return None if value is None else _PARSERS[name](value)

@@ -1,7 +1,8 @@
 """Maintenance: keep the store within its limits of age, count and bytes.
 
 The three limits are independent. The oldest activity goes first; main sessions and sessions in use never
-go. A dry run is the same plan, not carried out.
+go. What is put aside counts as bytes and goes before any session. A dry run is the same plan, not carried
+out.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from .archive import Archive
 from .settings import Limits
 from .store import SessionRow, Store, Totals
-from .transcripts import Transcripts
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,12 @@ def may_go(row: SessionRow, *, in_use: bool) -> bool:
 def plan(oldest_first: Iterable[SessionRow], totals: Totals, limits: Limits, now_ms: int) -> Plan:
     """Decide. ``oldest_first`` are the rows that may go; it is read only as far as rows have to go."""
     entries, size = totals.rows, totals.bytes
+    allowed = limits.allowed_bytes(size)
     doomed: list[SessionRow] = []
     why: list[str] = []
     for row in oldest_first:
         aged = now_ms - row.updated_ms > limits.prune_after_ms
-        heavy = size > limits.max_disk_bytes
+        heavy = size > allowed
         if aged or entries > limits.max_entries or (heavy and row.bytes):
             doomed.append(row)
             why.append("age" if aged else "entries" if entries > limits.max_entries else "bytes")
@@ -54,7 +56,7 @@ def plan(oldest_first: Iterable[SessionRow], totals: Totals, limits: Limits, now
     return Plan(tuple(doomed), tuple(why), *over)
 
 
-def remove_rows(store: Store, transcripts: Transcripts, rows: Iterable[SessionRow]) -> list[str]:
+def remove_rows(store: Store, archive: Archive, rows: Iterable[SessionRow], now_ms: int) -> list[str]:
     """Remove rows with their transcripts; answer the keys of those that went.
 
     A row that has changed, is in use again, or cannot be removed stays and does not stop the others. The
@@ -63,28 +65,33 @@ def remove_rows(store: Store, transcripts: Transcripts, rows: Iterable[SessionRo
     removed: list[str] = []
     with store.transaction():
         for row in rows:
-            current = store.session(row.key)
-            if current is None or current.updated_ms != row.updated_ms:
-                continue
-            if not may_go(current, in_use=store.lease_owner(row.key) is not None):
-                continue
             try:
-                if store.references(row.id) == 1:
-                    transcripts.remove(row.id)
+                with store.transaction():
+                    if _remove(store, archive, row, now_ms):
+                        removed.append(row.key)
             except Exception as err:
                 log.warning("session %s cannot be removed: %s", row.key, err)
-                continue
-            store.delete_session(row.key)
-            removed.append(row.key)
     return removed
+
+
+def _remove(store: Store, archive: Archive, row: SessionRow, now_ms: int) -> bool:
+    """Compare and delete: only what still is as it was when it was chosen."""
+    current = store.session(row.key)
+    if current is None or not may_go(current, in_use=store.lease_owner(row.key) is not None):
+        return False
+    if (current.id, current.kind, current.updated_ms) != (row.id, row.kind, row.updated_ms):
+        return False
+    if store.references(row.id) == 1:
+        archive.take(current, now_ms)
+    return store.delete_session(row.key)
 
 
 class Maintenance:
     """The plan, carried out on a store."""
 
-    def __init__(self, store: Store, transcripts: Transcripts, limits: Limits) -> None:
+    def __init__(self, store: Store, archive: Archive, limits: Limits) -> None:
         self._store = store
-        self._transcripts = transcripts
+        self._archive = archive
         self.limits = limits
         self._unmet = False
 
@@ -111,12 +118,18 @@ class Maintenance:
             text = "the session store is over its limits by %d rows and %d bytes"
             log.warning(text, found.over_entries, found.over_bytes)
         self._unmet = unmet
-        return remove_rows(self._store, self._transcripts, found.rows) if found.rows else []
+        removed = remove_rows(self._store, self._archive, found.rows, now_ms) if found.rows else []
+        if self.limits.mode == "enforce":
+            totals = self._store.totals()
+            size = totals.bytes + totals.archived
+            self._archive.shrink(min(totals.archived, size - self.limits.allowed_bytes(size)))
+        return removed
 
     def is_due(self, totals: Totals, now_ms: int) -> bool:
         """Whether any limit is exceeded."""
+        size = totals.bytes + totals.archived
         aged = totals.oldest_ms is not None and now_ms - totals.oldest_ms > self.limits.prune_after_ms
-        return aged or totals.rows > self.limits.max_entries or totals.bytes > self.limits.max_disk_bytes
+        return aged or totals.rows > self.limits.max_entries or size > self.limits.max_disk_bytes
 
     def make_room(self, now_ms: int) -> None:
         """Apply the limits because a row was added, if there are too many now."""

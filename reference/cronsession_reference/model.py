@@ -37,7 +37,7 @@ def reply_of(response: object) -> str:
     except (KeyError, IndexError, TypeError):
         content = None
     if not isinstance(content, str):
-        raise ModelError(f"the model's answer has no text: {response!r:.200}")
+        raise ModelError(f"the model's answer has no text: {response!r:.200}", cause="answer")
     return content
 
 
@@ -58,7 +58,13 @@ class CallableModel:
                 raise  # the run is being stopped
             raise ModelError("the model gave the turn up") from None
         except Exception as err:
-            raise ModelError(f"the model failed: {err or type(err).__name__}") from err
+            status = getattr(err, "status", None)
+            reached = not isinstance(err, (OSError, EOFError))
+            raise ModelError(
+                f"the model failed: {err or type(err).__name__}",
+                status if isinstance(status, int) else None,
+                cause=None if reached else "network",
+            ) from err
         return reply_of(response)
 
     async def at_rest(self, open_turns: int) -> bool:
@@ -95,7 +101,8 @@ class HttpModel:
                 "POST", f"{self._url}/chat/completions", token=self._token, body=body
             )
         except HttpError as err:
-            raise ModelError(str(err), err.status) from None
+            cause = "network" if err.status is None else None
+            raise ModelError(str(err), err.status, code=err.code, cause=cause) from None
         return reply_of(response)
 
     async def at_rest(self, open_turns: int) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from .archive import Archive
 from .maintenance import remove_rows
 from .store import SessionRow, Store, Totals
-from .transcripts import Transcripts
 
 
 def expired(row: SessionRow, *, retention_ms: int | None, now_ms: int) -> bool:
@@ -24,9 +24,9 @@ class Reaper:
 
     BATCH = 64
 
-    def __init__(self, store: Store, transcripts: Transcripts, retention_ms: int | None) -> None:
+    def __init__(self, store: Store, archive: Archive, retention_ms: int | None) -> None:
         self._store = store
-        self._transcripts = transcripts
+        self._archive = archive
         self.retention_ms = retention_ms
 
     def is_due(self, totals: Totals, now_ms: int) -> bool:
@@ -46,5 +46,5 @@ class Reaper:
         removed: list[str] = []
         rows = self.plan(now_ms)
         while batch := list(islice(rows, self.BATCH)):
-            removed += remove_rows(self._store, self._transcripts, batch)
+            removed += remove_rows(self._store, self._archive, batch, now_ms)
         return removed

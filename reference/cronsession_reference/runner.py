@@ -77,13 +77,16 @@ class Runner:
         except asyncio.CancelledError:
             status = turn.verdict or "interrupted"
             turn.error = _ENDINGS[status]
+            turn.cause = "timeout" if status == "timeout" else None
         except StoreClosed:
             status = "interrupted"
-        except (ModelError, Refused) as err:
-            status, turn.error = "error", str(err)
+        except ModelError as err:
+            status, turn.error, turn.cause = "error", str(err), err.cause
+        except Refused as err:
+            status, turn.error, turn.cause = "error", str(err), "gateway"
         except Exception as err:
             log.exception("run %s of job %s failed", run.id, job.id)
-            status, turn.error = "error", f"{type(err).__name__}: {err}"
+            status, turn.error, turn.cause = "error", f"{type(err).__name__}: {err}", "gateway"
         self._finish(turn, run, job, status)
 
     def _place(self, job: Job) -> Place:
@@ -129,6 +132,7 @@ class Runner:
                 self._desk.leave(turn)
                 stored = self._store.run(run.id) or run
                 ended = replace(stored, status=status, ended_ms=self._clock.now(), error=turn.error)
+                ended = replace(ended, cause=turn.cause)
                 self._store.put_run(ended)
                 successors = self.finished(ended, job)
         except StoreClosed:

@@ -23,6 +23,7 @@ class Turn:
     """A turn under way, and what it is waiting for: ``where``.
 
     ``verdict`` is set before its task is cancelled and says why. ``row`` is its session, once it has it.
+    ``cause`` is the class of its failure.
     """
 
     run_id: str | None = None
@@ -32,6 +33,7 @@ class Turn:
     row: SessionRow | None = None
     reply: str | None = None
     error: str | None = None
+    cause: str | None = None
     task: asyncio.Task[Any] | None = None
     wake: asyncio.Future[None] | None = None
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
+
+from .checks import MAX_INSTANT as MAX_INSTANT
+from .recovery import Retry
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -12,7 +15,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 REAL_TIME_LATENESS_MS = 5 * SECOND
 """In real time: how late a slot is still on time, rather than one that was missed."""
-MAX_INSTANT = 8_640_000_000_000_000
+
+MODES = ("warn", "enforce")
 
 _ANSWERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sessionKey": ("session_key", ("honour", "reject", "report")),
@@ -49,10 +53,10 @@ class Policies:
         values: dict[str, str] = {}
         for name, answer in answers.items():
             if name not in _ANSWERS:
-                raise ValueError(f"unknown policy {name!r}; known: {', '.join(_ANSWERS)}")
+                raise ValueError(f"unknown policy {name!r:.60}; known: {', '.join(_ANSWERS)}")
             attribute, known = _ANSWERS[name]
-            if answer not in known:
-                raise ValueError(f"policy {name} cannot be {answer!r}; accepted: {', '.join(known)}")
+            if not isinstance(answer, str) or answer not in known:
+                raise ValueError(f"policy {name} cannot be {answer!r:.60}; accepted: {', '.join(known)}")
             values[attribute] = answer
         return Policies(**values)
 
@@ -62,25 +66,41 @@ class Policies:
 
 @dataclass(frozen=True)
 class Limits:
-    """The maintenance block. Each limit works on its own; in mode ``warn`` nothing is ever removed."""
+    """The maintenance block. Each limit works on its own; in mode ``warn`` nothing is ever removed.
+
+    What exceeds ``max_disk_bytes`` is cut down to ``high_water_bytes``, so that it does not exceed it again
+    with the next turn.
+    """
 
     mode: str = "enforce"
     prune_after_ms: int = 30 * DAY
     max_entries: int = 500
     max_disk_bytes: int = 500 * 1024 * 1024
+    high_water_bytes: int | None = None
+
+    def allowed_bytes(self, size: int) -> int:
+        """How much of ``size`` bytes may stay."""
+        if size <= self.max_disk_bytes or self.high_water_bytes is None:
+            return self.max_disk_bytes
+        return min(self.high_water_bytes, self.max_disk_bytes)
 
     @staticmethod
     def of(block: Mapping[str, Any] | None) -> Limits:
         """Read the block of the contract; what it leaves out keeps the default."""
         block = block or {}
         names = {"mode": "mode", "pruneAfterMs": "prune_after_ms", "maxEntries": "max_entries"}
-        names["maxDiskBytes"] = "max_disk_bytes"
+        names |= {"maxDiskBytes": "max_disk_bytes", "highWaterBytes": "high_water_bytes"}
         return Limits(**{names[name]: value for name, value in block.items()})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the parts of a gateway share. Durations are milliseconds."""
+    """Everything the parts of a gateway share. Durations are milliseconds.
+
+    ``run_history`` is how many runs of a job are kept, ``run_history_age_ms`` how long; ``archive_ms`` how
+    long the transcripts of removed sessions are put aside, None for not at all. ``retry`` and
+    ``max_failures`` hold for jobs that do not say; ``max_failures`` None switches no job off.
+    """
 
     agents: tuple[str, ...] = ("main",)
     host_zone: str = "UTC"
@@ -89,8 +109,15 @@ class Settings:
     policies: Policies = field(default_factory=Policies)
     sweep_interval_ms: int = MINUTE
     run_history: int = 1000
+    run_history_age_ms: int | None = None
     default_timeout_ms: int = HOUR
     lateness_ms: int = 0
+    max_lateness_ms: int | None = None
+    catch_up_spread_ms: int = 2 * MINUTE
+    max_concurrent_runs: int = 16
+    retry: Retry = field(default_factory=Retry)
+    max_failures: int | None = 10
+    archive_ms: int | None = None
 
     @property
     def default_agent(self) -> str:
@@ -99,16 +126,3 @@ class Settings:
     @property
     def default_zone(self) -> str:
         return self.host_zone if self.policies.default_zone == "host" else "UTC"
-
-
-def with_config(base: Settings, config: Mapping[str, Any], host_zone: str) -> Settings:
-    """The settings for one start: what ``config`` (schemas/config.schema.json) leaves out stays."""
-    values = {f.name: getattr(base, f.name) for f in fields(base)}
-    values["host_zone"] = host_zone
-    if "agents" in config:
-        values["agents"] = tuple(config["agents"])
-    if "sessionRetentionMs" in config:
-        values["retention_ms"] = config["sessionRetentionMs"]
-    if "maintenance" in config:
-        values["limits"] = Limits.of(config["maintenance"])
-    return Settings(**values)

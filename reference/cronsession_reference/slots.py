@@ -5,9 +5,15 @@ from __future__ import annotations
 import hashlib
 
 from . import cron
+from .checks import MAX_INSTANT, integer
 from .errors import Refused
 from .jobs import At, Cron, Every, Schedule
-from .settings import MAX_INSTANT
+
+SHORTEST_MS, LONGEST_MS = 1000, 100 * 365 * 86_400_000
+"""The shortest and the longest period of an interval job that is accepted."""
+LATEST_MS = 7_258_118_399_999
+"""The end of the year 2199, where cron expressions end too."""
+MAX_STAGGER_MS = 7 * 86_400_000
 
 
 def stagger_of(job_id: str, stagger_ms: int) -> int:
@@ -64,9 +70,15 @@ def slots_before(
 
 
 def check(schedule: Schedule, now_ms: int, *, job_id: str, dst: str) -> None:
-    """Refuse a recurring schedule that cannot be read or has no slot to come."""
+    """Refuse a schedule that cannot be read, has no slot to come, or was given in another unit."""
     if isinstance(schedule, At):
+        _sane(schedule.at_ms, "schedule.atMs")
         return
+    if isinstance(schedule, Every):
+        integer(schedule.every_ms, "schedule.everyMs", SHORTEST_MS, LONGEST_MS)
+        _sane(schedule.anchor_ms, "schedule.anchorMs")
+    else:
+        integer(schedule.stagger_ms, "schedule.staggerMs", 0, MAX_STAGGER_MS)
     try:
         found = next_slot(schedule, now_ms, job_id=job_id, dst=dst)
     except cron.CronError as err:
@@ -74,3 +86,9 @@ def check(schedule: Schedule, now_ms: int, *, job_id: str, dst: str) -> None:
     if found is None:
         field = "schedule.expr" if isinstance(schedule, Cron) else "schedule.everyMs"
         raise Refused(field, "has no slot to come: such a job would never run")
+
+
+def _sane(instant_ms: int, field: str) -> None:
+    if instant_ms > LATEST_MS:
+        reason = f"{instant_ms} lies after the year 2199; instants are milliseconds since 1970"
+        raise Refused(field, reason)

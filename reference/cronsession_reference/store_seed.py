@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from . import keys
+from .checks import agent_id, flag, identifier, integer, members, shorten
+from .errors import Refused
 from .jobs import parse_wish
 from .resolver import MAIN, NAMED, RECEIPT, session_key
 from .settings import Settings
@@ -16,15 +18,33 @@ from .store import SessionRow, SqliteStore
 from .transcripts import Transcripts
 
 
-def seed(state_dir: Path, rows: Sequence[Mapping[str, Any]], settings: Settings) -> list[SessionRow]:
+def seed(state_dir: Path, rows: object, settings: Settings) -> list[SessionRow]:
     """Create rows of the shape ``store/seed``, each with a transcript. Raises :class:`Refused`."""
+    entries = [_checked(entry, f"rows[{place}]") for place, entry in enumerate(_list(rows))]
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     store, transcripts = SqliteStore(state_dir / "gateway.db"), Transcripts(state_dir / "sessions")
     try:
         with store.transaction():
-            return [_add(store, transcripts, _row(entry, settings)) for entry in rows]
+            return [_add(store, transcripts, _row(entry, settings)) for entry in entries]
     finally:
         store.close()
+
+
+def _list(rows: object) -> Sequence[Any]:
+    if not isinstance(rows, (list, tuple)):
+        raise Refused("rows", f"must be a list, not {shorten(rows)}")
+    return rows
+
+
+def _checked(entry: object, where: str) -> Mapping[str, Any]:
+    entry = members(entry, where, ("receipt", "updatedAtMs"), ("agent", "jobId", "session"))
+    flag(entry["receipt"], f"{where}.receipt")
+    integer(entry["updatedAtMs"], f"{where}.updatedAtMs", 0)
+    if "agent" in entry:
+        agent_id(entry["agent"], f"{where}.agent")
+    if entry.get("jobId") is not None:
+        identifier(entry["jobId"], f"{where}.jobId")
+    return entry
 
 
 def _row(entry: Mapping[str, Any], settings: Settings) -> SessionRow:

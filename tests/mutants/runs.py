@@ -86,6 +86,10 @@ class JumpMovesTheSlots(Altered):
 class JumpRunsSlotsTwice(Altered, does={"catchUp": "all"}):
     """After a jump the missed slots are run by the timer, and once more by the catch-up."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._base = replace(self._base, catch_up_spread_ms=0)  # all late runs are over when the jump is
+
     async def clock_jump(self, params: dict[str, Any]) -> dict[str, Any]:
         answer = await super().clock_jump(params)
         engine = self._engine

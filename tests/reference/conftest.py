@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,28 +13,46 @@ import pytest
 
 from cronsession_reference import Gateway
 
+from .child import Child, ModelServer
+
 T0 = 1_772_323_200_000  # 2026-03-01T00:00:00Z
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 
+class StatusError(Exception):
+    """What a model in process raises for an answer with this HTTP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
 class FakeModel:
-    """Replies ``reply N`` to the N-th turn. ``fail`` and ``hold`` are texts that it treats so."""
+    """Replies ``reply N`` to the N-th turn. ``fail`` and ``hold`` are texts that it treats so.
+
+    ``errors`` are the HTTP statuses that the next turns with a text fail with; ``most`` is how many were held
+    at a time.
+    """
 
     def __init__(self) -> None:
         self.requests: list[list[dict[str, str]]] = []
         self.fail: set[str] = set()
         self.hold: dict[str, asyncio.Future[None]] = {}
-        self.held = 0
+        self.errors: dict[str, list[int]] = {}
+        self.held = self.most = 0
 
     async def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
         self.requests.append(request["messages"])
         number, text = len(self.requests), request["messages"][-1]["content"]
         if text in self.hold:
             self.held += 1
+            self.most = max(self.most, self.held)
             try:
                 await asyncio.shield(self.hold[text])
             finally:
                 self.held -= 1
+        if self.errors.get(text):
+            raise StatusError(self.errors[text].pop(0))
         if text in self.fail:
             raise RuntimeError("no such model")
         return {"choices": [{"message": {"role": "assistant", "content": f"reply {number}"}}]}
@@ -88,7 +107,7 @@ class World:
         session = spec.setdefault("session", {"target": "isolated"})
         kind = "systemEvent" if session["target"] == "main" else "agentTurn"
         job = {
-            "name": text,
+            "name": "a job",
             "schedule": schedule or every(HOUR),
             "payload": {"kind": kind, "text": text},
             **spec,
@@ -157,3 +176,24 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
 def world(make_world: Callable[..., World]) -> World:
     """A started gateway at 2026-03-01T00:00:00Z, UTC."""
     return make_world().start()
+
+
+@pytest.fixture
+def model() -> Iterator[ModelServer]:
+    with ModelServer() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        for event in server.held.values():
+            event.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    made = Child()
+    yield made
+    if made.process.poll() is None:
+        made.process.kill()
+    made.process.communicate()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from cronsession_reference.cli import main
+from cronsession_reference.store import Notice, SqliteStore
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 BLOCK = {"mode": "enforce", "pruneAfter": "14d", "maxEntries": 400, "maxDiskBytes": "500mb"}
@@ -186,7 +188,7 @@ def test_flags_reach_the_job_and_edits_keep_the_rest(command: Command) -> None:
         "cron", "edit", job["id"][:8], "--enabled", "--no-timeout", "--expect-revision", "1"
     )
     assert edited == {
-        **{name: value for name, value in job.items() if name != "timeoutMs"},
+        **{name: value for name, value in job.items() if name not in ("timeoutMs", "disabledBy")},
         "enabled": True,
         "revision": 2,
         "nextRunAtMs": 4_070_934_000_000,
@@ -337,3 +339,52 @@ def test_a_daemon_runs_what_another_process_adds(command: Command) -> None:
     assert daemon.returncode == 0
     assert "Traceback" not in errors
     assert list((command.folder / "instances").iterdir()) == []
+
+
+def test_what_a_job_does_about_failures_and_missed_slots_has_flags(command: Command) -> None:
+    job = command.json(
+        *("cron", "add", *JOB, "--retries", "2", "--retry-wait", "10s", "--retry-wait", "1m"),
+        *("--max-failures", "4", "--catch-up", "all", "--max-lateness", "6h"),
+    )
+    assert job["retry"] == {"maxRetries": 2, "backoffMs": [10_000, 60_000]}
+    assert job["maxFailures"] == 4
+    assert job["catchUp"] == {"policy": "all", "maxLatenessMs": 6 * 3_600_000}
+    for wrong, field in (("--retry-wait", "1s"), ("--max-lateness", "1h")):
+        code, _, errors = command.run("cron", "edit", job["id"], wrong, field)
+        assert code == 2
+        assert wrong in errors
+
+
+def test_people_are_told_what_needs_them(command: Command) -> None:
+    job = command.json("cron", "add", *JOB)
+    store = SqliteStore(command.folder / "gateway.db")
+    reason = "4 runs in a row failed, the last one because: no such model"
+    stored = store.job(job["id"])
+    assert stored is not None
+    off = replace(stored, enabled=False, next_run_ms=None, disabled_by="failures", disabled_reason=reason)
+    store.put_job(off)
+    store.add_notice(Notice(5, "autoDisabled", reason, job["id"]), 10)
+    store._sql("INSERT INTO jobs (id, body) VALUES ('broken', '{')")
+    store.close()
+    assert command.json("cron", "notices")["notices"][0]["text"] == reason
+    assert reason in command("cron", "notices")
+    assert f"disabled: {reason}" in command("cron", "list")
+    code, out, _ = command.run("doctor")
+    assert code == 1
+    assert reason in out
+    assert "job broken: cannot be read" in out
+    assert command.json("cron", "rm", "broken") == {"id": "broken", "removed": True}
+
+
+def test_the_doctor_makes_the_state_private(command: Command) -> None:
+    command("doctor", "--fix")
+    command.json("cron", "add", *JOB)
+    database = command.folder / "gateway.db"
+    database.chmod(0o644)
+    command.folder.chmod(0o755)
+    code, out, _ = command.run("doctor")
+    assert code == 1
+    assert f"{command.folder}: and 1 more can be read by other users" in out
+    assert f"made private: {database}" in command("doctor", "--fix")
+    assert (database.stat().st_mode & 0o777, command.folder.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert command("doctor") == "no problems found\n"

@@ -404,9 +404,13 @@ def registry() -> referencing.Registry:
     return referencing.Registry().with_resources(resources)
 
 
+def root_id() -> str:
+    return str(json.loads((SCHEMAS / "protocol.schema.json").read_text())["$id"])
+
+
 def test_every_answer_has_the_published_shape(make_world: Any) -> None:
     known = registry()
-    root = json.loads((SCHEMAS / "protocol.schema.json").read_text())["$id"]
+    root = root_id()
     world = make_world(policies={"sessionKey": "report"})
     seen: set[str] = set()
 
@@ -459,10 +463,11 @@ def test_every_answer_has_the_published_shape(make_world: Any) -> None:
     assert checked("session/list")["sessions"]
     checked("store/maintain", dryRun=True)
     checked("store/sweep")
+    checked("notice/list", sinceMs=T0)
     assert len(checked("job/list")["jobs"]) == 3
     checked("job/remove", id=jobs[0]["id"])
     checked("gateway/stop")
-    assert len(seen) == 17
+    assert len(seen) == 18
 
 
 def test_a_gateway_in_real_time_has_no_clock_to_set(make_world: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from cronsession_reference.maintenance import remove_rows
 from cronsession_reference.reaper import expired
 from cronsession_reference.store import SessionRow
 
@@ -180,3 +182,18 @@ def test_a_transcript_that_another_row_needs_stays(world: Any) -> None:
     world.advance(T0 + 2 * DAY)
     assert set(world.sessions()) == {"agent:main:fork"}
     assert world.transcripts() == {receipt["id"]}
+
+
+def test_a_row_that_changed_since_it_was_chosen_stays(make_world: Any) -> None:
+    """Between the choice and the removal somebody may use it, or make it another kind of session."""
+    world = make_world().start(sessionRetentionMs=HOUR)
+    world.add(every(10 * MINUTE))
+    world.advance(T0 + 30 * MINUTE)
+    engine = world.gateway._engine
+    chosen = engine.store.sessions()
+    used, kept, unchanged = chosen
+    engine.store.put_session(replace(used, updated_ms=T0 + 31 * MINUTE))
+    engine.store.put_session(replace(kept, kind="named"))
+    removed = remove_rows(engine.store, engine.archive, chosen, T0 + 31 * MINUTE)
+    assert removed == [unchanged.key]
+    assert set(world.sessions()) == {used.key, kept.key}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cronsession_reference import keys
+from cronsession_reference.archive import Archive
 from cronsession_reference.jobs import Every, Job, Payload, Wish
 from cronsession_reference.maintenance import Maintenance, may_go, plan
 from cronsession_reference.reaper import Reaper, expired
@@ -35,6 +36,11 @@ STORES = [
 ]
 
 
+def archive(store: Store, folder: Path) -> Archive:
+    """Removes transcripts at once."""
+    return Archive(store, Transcripts(folder), folder / "archive", None)
+
+
 def session(data: dict[str, Any], name: str) -> SessionRow:
     key = {"main": keys.main_key("main"), "job": keys.job_key("main", "j")}.get(
         data["kind"], f"agent:main:{name}"
@@ -56,7 +62,7 @@ def swept(store: Store, row: dict[str, Any], folder: Path) -> list[SessionRow]:
         remove_job(store, "j", NOW, ["main"])
     if data["inUse"]:
         store.lease(found.key, "somebody")
-    return list(Reaper(store, Transcripts(folder), row["sessionRetentionMs"]).plan(NOW))
+    return list(Reaper(store, archive(store, folder), row["sessionRetentionMs"]).plan(NOW))
 
 
 @pytest.mark.parametrize("opened", STORES)
@@ -116,7 +122,7 @@ def test_a_store_keeps_what_the_table_says(row: dict[str, Any], opened: Opened, 
         store.put_session(SessionRow(key, *list(vars(found).values())[1:]))
         if data.get("inUse"):
             store.lease(key, "somebody")
-    maintenance = Maintenance(store, Transcripts(tmp_path), limits(row["config"]))
+    maintenance = Maintenance(store, archive(store, tmp_path), limits(row["config"]))
     said = maintenance.report(NOW, dry_run=True)
     assert [(names[key], said["why"][key]) for key in said["removed"]] == expected(row)
     done = maintenance.report(NOW, dry_run=False)

@@ -1,7 +1,7 @@
 """The store: jobs, runs, session rows and leases, behind one protocol."""
 
-from .base import Run, SessionRow, Store, Totals
+from .base import Archived, Notice, Run, SessionRow, Store, Totals
 from .memory import MemoryStore
 from .sqlite import SqliteStore
 
-__all__ = ["MemoryStore", "Run", "SessionRow", "SqliteStore", "Store", "Totals"]
+__all__ = ["Archived", "MemoryStore", "Notice", "Run", "SessionRow", "SqliteStore", "Store", "Totals"]

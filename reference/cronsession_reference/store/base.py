@@ -18,7 +18,8 @@ class Run:
     """One execution of a job, or the outcome of a slot that was not executed.
 
     ``owner`` is the gateway instance that executes it. ``number`` counts the runs of a job.
-    ``orphaned_ms`` is when its job was removed.
+    ``orphaned_ms`` is when its job was removed. ``attempt`` counts the repetitions of a slot, from 0.
+    ``due_ms`` is when a queued run may begin, ``cause`` the class of a failure.
     """
 
     id: str
@@ -34,6 +35,9 @@ class Run:
     owner: str | None = None
     number: int = 0
     orphaned_ms: int | None = None
+    attempt: int = 0
+    due_ms: int | None = None
+    cause: str | None = None
 
     @property
     def instant_ms(self) -> int:
@@ -57,8 +61,31 @@ class SessionRow:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something that people should know. ``number`` counts them."""
+
+    at_ms: int
+    kind: str
+    text: str
+    job_id: str | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Archived:
+    """A transcript that was put aside at ``at_ms`` when its session ``key`` was removed."""
+
+    id: str
+    key: str
+    at_ms: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Totals:
     """The size of the session store, known without counting, and the age of its oldest rows.
+
+    ``archived`` are the bytes of the transcripts put aside; ``bytes`` does not contain them.
 
     ``oldest_ms`` is the last activity of the oldest row that is no main session, ``oldest_receipt_ms`` that
     of the oldest receipt: whether there is anything to do is known from one look.
@@ -68,13 +95,16 @@ class Totals:
     bytes: int
     oldest_ms: int | None = None
     oldest_receipt_ms: int | None = None
+    archived: int = 0
+    oldest_archived_ms: int | None = None
 
 
 class Store(Protocol):
     """All methods are immediate and see what other processes have committed.
 
     What is written inside ``with store.transaction():`` is kept as a whole or not at all, and other
-    processes wait. Transactions join if nested. After ``close`` every method raises ``StoreClosed``.
+    processes wait. One inside another is a part of it that is undone alone if it fails. A row that cannot
+    be read is left alone and left out. After ``close`` every method raises ``StoreClosed``.
     """
 
     durable: bool
@@ -91,6 +121,9 @@ class Store(Protocol):
 
     def broken_jobs(self) -> list[str]:
         """The ids of stored jobs that cannot be read."""
+
+    def broken_rows(self) -> list[str]:
+        """Every other row that cannot be read, as a text for people. Looks at all of them."""
 
     def put_job(self, job: Job) -> None: ...
     def delete_job(self, job_id: str) -> bool: ...
@@ -115,6 +148,18 @@ class Store(Protocol):
     def open_runs(self, job_id: str | None = None) -> list[Run]:
         """Runs without an outcome, of one job or of all, oldest first."""
 
+    def running(self) -> list[Run]:
+        """The runs under way, of all jobs and processes."""
+
+    def startable(self, now_ms: int, limit: int) -> list[Run]:
+        """Queued runs that are due and whose job has none under way: one a job, the earliest due first."""
+
+    def next_waiting(self, now_ms: int) -> int | None:
+        """When the next queued run falls due, after ``now_ms``."""
+
+    def oldest_run(self) -> int | None:
+        """When the oldest run that is kept started, or would have."""
+
     def latest_start(self) -> int | None: ...
 
     def trim_runs(self, job_id: str, upto_number: int) -> None:
@@ -125,11 +170,28 @@ class Store(Protocol):
 
     def forget_orphans(self, before_ms: int) -> None: ...
 
+    def expire_runs(self, before_ms: int) -> None:
+        """Forget the finished runs that started, or would have, before ``before_ms``."""
+
+    def add_notice(self, notice: Notice, keep: int) -> None:
+        """Write it down; only the latest ``keep`` are kept."""
+
+    def notices(self, since_ms: int | None = None) -> list[Notice]: ...
+
+    def archive(self, entry: Archived) -> None: ...
+    def archived(self, session_id: str) -> Archived | None: ...
+    def archives(self, before_ms: int | None = None) -> Iterator[Archived]:
+        """What was put aside before ``before_ms``, oldest first."""
+
+    def forget_archived(self, session_id: str) -> None: ...
+
     def session(self, key: str) -> SessionRow | None: ...
     def sessions(self, since_ms: int | None = None) -> list[SessionRow]: ...
     def put_session(self, row: SessionRow) -> None: ...
     def delete_session(self, key: str) -> bool: ...
-    def references(self, session_id: str) -> int: ...
+    def references(self, session_id: str) -> int:
+        """How many rows, readable or not, name this transcript."""
+
     def totals(self) -> Totals: ...
 
     def receipts(self, before_ms: int) -> Iterator[SessionRow]:

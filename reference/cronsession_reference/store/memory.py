@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import StoreClosed
 from ..jobs import Job
-from .base import OPEN, Run, SessionRow, Totals
+from .base import OPEN, Archived, Notice, Run, SessionRow, Totals
 
 
 class MemoryStore:
@@ -21,30 +21,33 @@ class MemoryStore:
         self._meta: dict[str, str] = {}
         self._jobs: dict[str, Job] = {}
         self._runs: dict[str, Run] = {}
-        self._slots: dict[tuple[str, int], str] = {}
+        self._slots: dict[tuple[str, int, int], str] = {}
         self._sessions: dict[str, SessionRow] = {}
         self._leases: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
+        self._notices: dict[int, Notice] = {}
+        self._archives: dict[str, Archived] = {}
         self._undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
         self._closed = False
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         self._check()
-        if self._undo is not None:
-            yield
-            return
-        self._undo = []
+        outermost = self._undo is None
+        undo: list[tuple[dict[Any, Any], Any, Any]] = [] if self._undo is None else self._undo
+        self._undo, begun = undo, len(undo)
         try:
             yield
         except BaseException:
-            for table, key, old in reversed(self._undo):
+            for table, key, old in reversed(undo[begun:]):
                 table.pop(key, None)
                 if old is not None:
                     table[key] = old
+            del undo[begun:]
             raise
         finally:
-            self._undo = None
+            if outermost:
+                self._undo = None
 
     def close(self) -> None:
         self._closed = True
@@ -80,6 +83,9 @@ class MemoryStore:
     def broken_jobs(self) -> list[str]:
         return []
 
+    def broken_rows(self) -> list[str]:
+        return []
+
     def put_job(self, job: Job) -> None:
         self._set(self._jobs, job.id, job)
 
@@ -107,9 +113,9 @@ class MemoryStore:
     def add_run(self, run: Run) -> Run | None:
         self._check()
         if run.slot_ms is not None:
-            if (run.job_id, run.slot_ms) in self._slots:
+            if (run.job_id, run.slot_ms, run.attempt) in self._slots:
                 return None
-            self._set(self._slots, (run.job_id, run.slot_ms), run.id)
+            self._set(self._slots, (run.job_id, run.slot_ms, run.attempt), run.id)
         number = self._numbers.get(run.job_id, 0) + 1
         self._set(self._numbers, run.job_id, number)
         run = replace(run, number=number)
@@ -122,7 +128,7 @@ class MemoryStore:
     def delete_run(self, run_id: str) -> None:
         run = self.run(run_id)
         if run is not None and run.slot_ms is not None:
-            self._set(self._slots, (run.job_id, run.slot_ms), None)
+            self._set(self._slots, (run.job_id, run.slot_ms, run.attempt), None)
         self._set(self._runs, run_id, None)
 
     def run(self, run_id: str) -> Run | None:
@@ -137,6 +143,25 @@ class MemoryStore:
     def open_runs(self, job_id: str | None = None) -> list[Run]:
         self._check()
         return [r for r in self._runs.values() if r.status in OPEN and job_id in (None, r.job_id)]
+
+    def running(self) -> list[Run]:
+        return [run for run in self.open_runs() if run.status == "running"]
+
+    def startable(self, now_ms: int, limit: int) -> list[Run]:
+        busy = {run.job_id for run in self.running()}
+        waiting = [run for run in self.open_runs() if run.status == "queued" and run.job_id not in busy]
+        first: dict[str, Run] = {}
+        for run in sorted(waiting, key=lambda run: run.due_ms or 0):
+            if (run.due_ms or 0) <= now_ms:
+                first.setdefault(run.job_id, run)
+        return list(first.values())[:limit]
+
+    def next_waiting(self, now_ms: int) -> int | None:
+        dues = [run.due_ms for run in self.open_runs() if run.status == "queued" and run.due_ms is not None]
+        return min((due for due in dues if due > now_ms), default=None)
+
+    def oldest_run(self) -> int | None:
+        return min((run.instant_ms for run in self._runs.values() if run.status not in OPEN), default=None)
 
     def latest_start(self) -> int | None:
         return max(
@@ -161,6 +186,34 @@ class MemoryStore:
         self._forget(
             [r for r in self._runs.values() if r.orphaned_ms is not None and r.orphaned_ms < before_ms]
         )
+
+    def expire_runs(self, before_ms: int) -> None:
+        self._check()
+        self._forget([run for run in self._runs.values() if run.instant_ms < before_ms])
+
+    def add_notice(self, notice: Notice, keep: int) -> None:
+        number = max(self._notices, default=0) + 1
+        self._set(self._notices, number, replace(notice, number=number))
+        self._set(self._notices, number - keep, None)
+
+    def notices(self, since_ms: int | None = None) -> list[Notice]:
+        self._check()
+        return [found for found in self._notices.values() if since_ms is None or found.at_ms >= since_ms]
+
+    def archive(self, entry: Archived) -> None:
+        self._set(self._archives, entry.id, entry)
+
+    def archived(self, session_id: str) -> Archived | None:
+        self._check()
+        return self._archives.get(session_id)
+
+    def archives(self, before_ms: int | None = None) -> Iterator[Archived]:
+        self._check()
+        found = [one for one in self._archives.values() if before_ms is None or one.at_ms < before_ms]
+        return iter(sorted(found, key=lambda entry: entry.at_ms))
+
+    def forget_archived(self, session_id: str) -> None:
+        self._set(self._archives, session_id, None)
 
     def session(self, key: str) -> SessionRow | None:
         self._check()
@@ -187,7 +240,9 @@ class MemoryStore:
         rows = self._sessions.values()
         oldest = min((row.updated_ms for row in rows if row.kind != "main"), default=None)
         receipt = min((row.updated_ms for row in rows if row.kind == "receipt"), default=None)
-        return Totals(len(rows), sum(row.bytes for row in rows), oldest, receipt)
+        aside = self._archives.values()
+        archived, first = sum(one.bytes for one in aside), min((one.at_ms for one in aside), default=None)
+        return Totals(len(rows), sum(row.bytes for row in rows), oldest, receipt, archived, first)
 
     def _by_age(self) -> list[SessionRow]:
         self._check()

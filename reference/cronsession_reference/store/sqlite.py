@@ -5,148 +5,86 @@ What is committed survives the death of the process at any moment.
 
 from __future__ import annotations
 
-import json
-import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from ..errors import StoreClosed, StoreError
-from ..jobs import Job, job_dict, job_from_dict
-from .base import Run, SessionRow, Totals
-from .schema import SCHEMA, VERSION
+from ..checks import MAX_INSTANT
+from ..errors import StoreError
+from ..jobs import Job
+from .base import Archived, Notice, Run, SessionRow, Totals
+from .connection import Connection
+from .rows import ARCHIVED, RUN, SESSION, archived_of, body_of, job_of, run_of, session_of
 
-_RUN = (
-    "id, job_id, trigger, status, slot, started, ended, session_key, session_id, error, "
-    "owner, number, orphaned"
-)
-_SESSION = "key, id, agent, job_id, kind, created, updated, bytes"
 _FREE = "key NOT IN (SELECT key FROM leases)"
 _OPEN = "status IN ('running', 'queued')"
+_INSTANT = "coalesce(started, slot, ended, 0)"
 _PAGE = 128
 
 
-class SqliteStore:
+def _sane(column: str) -> str:
+    # A text in a column of instants is greater than every number: a bad row is out of every range.
+    return f"{column} >= 0 AND {column} <= {MAX_INSTANT}"
+
+
+class SqliteStore(Connection):
     """The store in the file ``path``.
 
     ``sync`` is SQLite's ``synchronous``: with ``FULL`` a commit also survives the loss of power, with ``OFF``
     only the death of the process, at a tenth of the price.
-    Raises :class:`StoreError` for a file that is not a store of this version; the file is left alone.
+    Raises :class:`StoreError` for a file that is no sound store of a known version; the file is left alone.
     """
 
     durable = True
 
-    def __init__(self, path: Path, *, sync: str = "FULL") -> None:
-        self._depth = 0
-        self._db: sqlite3.Connection | None = None
-        try:
-            # The file exists with its permissions before SQLite opens it; its companions copy them.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
-            self._open(sync)
-        except (sqlite3.Error, OSError, ValueError) as err:
-            self.close()
-            raise StoreError(
-                f"{path} cannot be used as a store: {err}. Nothing was changed; restore it or move it away"
-            ) from None
-
-    def _open(self, synchronous: str) -> None:
-        for pragma in (
-            "auto_vacuum = FULL",
-            "journal_mode = WAL",
-            f"synchronous = {synchronous}",
-            "wal_autocheckpoint = 256",
-            "journal_size_limit = 1048576",
-            "temp_store = MEMORY",
-        ):
-            self._sql(f"PRAGMA {pragma}").fetchall()
-        with self.transaction():
-            if not self._sql("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
-                for statement in _statements(SCHEMA):
-                    self._sql(statement)
-                self.put_meta("schema", str(VERSION))
-            version = self.meta("schema")
-        if version != str(VERSION):
-            raise ValueError(f"its schema version is {version}, and this program knows {VERSION}")
-
-    def _sql(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        if self._db is None:
-            raise StoreClosed("the store is closed")
-        return self._db.execute(statement, values)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        if self._depth:
-            yield
-            return
-        self._sql("BEGIN IMMEDIATE")
-        self._depth = 1
-        try:
-            yield
-        except BaseException:
-            self._depth = 0
-            if self._db is not None:
-                self._db.rollback()
-            raise
-        self._depth = 0
-        self._sql("COMMIT")
-
-    def close(self) -> None:
-        db, self._db = self._db, None
-        if db is not None:
-            db.close()
-
-    def meta(self, name: str) -> str | None:
-        row = self._sql("SELECT value FROM meta WHERE name = ?", name).fetchone()
-        return None if row is None else str(row[0])
-
-    def put_meta(self, name: str, value: str) -> None:
-        self._sql("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
-
     def job(self, job_id: str) -> Job | None:
-        row = self._sql("SELECT body, next_run FROM jobs WHERE id = ?", job_id).fetchone()
-        return None if row is None else _job(*row)
+        row = self._sql("SELECT id, body, next_run FROM jobs WHERE id = ?", job_id).fetchone()
+        return None if row is None else job_of(*row)
+
+    def _job_rows(self) -> list[tuple[Any, ...]]:
+        return self._sql("SELECT id, body, next_run FROM jobs ORDER BY seq").fetchall()
 
     def jobs(self) -> list[Job]:
-        rows = self._sql("SELECT body, next_run FROM jobs ORDER BY seq").fetchall()
-        return [job for row in rows if (job := _job(*row)) is not None]
+        return [job for row in self._job_rows() if (job := job_of(*row)) is not None]
 
     def broken_jobs(self) -> list[str]:
-        rows = self._sql("SELECT id, body, next_run FROM jobs ORDER BY seq").fetchall()
-        return [row[0] for row in rows if _job(row[1], row[2]) is None]
+        return [str(row[0]) for row in self._job_rows() if job_of(*row) is None]
+
+    def broken_rows(self) -> list[str]:
+        sessions = self._sql(f"SELECT {SESSION} FROM sessions").fetchall()
+        runs = self._sql(f"SELECT {RUN} FROM runs").fetchall()
+        found = [f"session {row[0]!r:.300}" for row in sessions if session_of(row) is None]
+        return found + [f"run {row[0]!r:.300}" for row in runs if run_of(row) is None]
 
     def put_job(self, job: Job) -> None:
-        body = json.dumps({**job_dict(job), "nextRunAtMs": None}, ensure_ascii=False)
         self._sql(
             "INSERT INTO jobs (id, body, next_run) VALUES (?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET body = excluded.body, next_run = excluded.next_run",
-            *(job.id, body, job.next_run_ms),
+            *(job.id, body_of(job), job.next_run_ms),
         )
 
     def delete_job(self, job_id: str) -> bool:
         return self._sql("DELETE FROM jobs WHERE id = ?", job_id).rowcount > 0
 
     def next_due(self) -> int | None:
-        row = self._sql("SELECT min(next_run) FROM jobs WHERE next_run IS NOT NULL").fetchone()
+        row = self._sql(f"SELECT min(next_run) FROM jobs WHERE {_sane('next_run')}").fetchone()
         return None if row[0] is None else int(row[0])
 
     def due(self, now_ms: int) -> list[str]:
-        rows = self._sql("SELECT id FROM jobs WHERE next_run <= ? ORDER BY next_run, seq", now_ms)
+        rows = self._sql(
+            "SELECT id FROM jobs WHERE next_run >= 0 AND next_run <= ? ORDER BY next_run, seq", now_ms
+        )
         return [row[0] for row in rows.fetchall()]
 
     def silence(self, job_id: str) -> None:
         self._sql("UPDATE jobs SET next_run = NULL WHERE id = ?", job_id)
 
     def add_run(self, run: Run) -> Run | None:
+        values = _run_values(run)
         cursor = self._sql(
-            f"INSERT INTO runs ({_RUN}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-            "coalesce((SELECT max(number) FROM runs WHERE job_id = ?), 0) + 1, ? WHERE true "
-            "ON CONFLICT (job_id, slot) WHERE slot IS NOT NULL DO NOTHING",
-            *(*_run_values(run)[:11], run.job_id, run.orphaned_ms),
+            f"INSERT INTO runs ({RUN}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "coalesce((SELECT max(number) FROM runs WHERE job_id = ?), 0) + 1, ?, ?, ?, ? WHERE true "
+            "ON CONFLICT (job_id, slot, attempt) WHERE slot IS NOT NULL DO NOTHING",
+            *(*values[:11], run.job_id, *values[12:]),
         )
         return self.run(run.id) if cursor.rowcount > 0 else None
 
@@ -154,8 +92,8 @@ class SqliteStore:
         values = _run_values(run)
         self._sql(
             "UPDATE runs SET trigger = ?, status = ?, slot = ?, started = ?, ended = ?, session_key = ?, "
-            "session_id = ?, error = ?, owner = ? WHERE id = ?",
-            *(*values[2:11], run.id),
+            "session_id = ?, error = ?, owner = ?, attempt = ?, due = ?, cause = ? WHERE id = ?",
+            *(*values[2:11], *values[13:], run.id),
         )
 
     def delete_run(self, run_id: str) -> None:
@@ -166,19 +104,42 @@ class SqliteStore:
 
     def runs(self, since_ms: int | None = None) -> list[Run]:
         since = -1 if since_ms is None else since_ms
-        condition = "WHERE status != 'queued' AND coalesce(started, slot, ended, 0) >= ? ORDER BY seq"
+        condition = f"WHERE status != 'queued' AND {_INSTANT} >= ? ORDER BY seq"
         return self._runs(condition, since)
 
     def open_runs(self, job_id: str | None = None) -> list[Run]:
         if job_id is None:
-            return self._runs(f"WHERE {_OPEN} ORDER BY seq")
+            return self._runs(f"INDEXED BY runs_open WHERE {_OPEN} ORDER BY seq")
         return self._runs(f"WHERE job_id = ? AND {_OPEN} ORDER BY seq", job_id)
 
     def _runs(self, condition: str, *values: Any) -> list[Run]:
-        return [Run(*row) for row in self._sql(f"SELECT {_RUN} FROM runs {condition}", *values).fetchall()]
+        rows = self._sql(f"SELECT {RUN} FROM runs {condition}", *values).fetchall()
+        return [run for row in rows if (run := run_of(row)) is not None]
+
+    def running(self) -> list[Run]:
+        return self._runs("INDEXED BY runs_running WHERE status = 'running' ORDER BY seq")
+
+    def startable(self, now_ms: int, limit: int) -> list[Run]:
+        # The first of a job is the one that no earlier one of it waits before.
+        return self._runs(
+            "AS r WHERE status = 'queued' AND due <= ? "
+            "AND NOT EXISTS (SELECT 1 FROM runs WHERE job_id = r.job_id AND status = 'running') "
+            "AND NOT EXISTS (SELECT 1 FROM runs WHERE job_id = r.job_id AND status = 'queued' "
+            "AND (due, seq) < (r.due, r.seq)) ORDER BY due, seq LIMIT ?",
+            *(now_ms, limit),
+        )
+
+    def next_waiting(self, now_ms: int) -> int | None:
+        statement = "SELECT min(due) FROM runs WHERE status = 'queued' AND due > ? AND due <= ?"
+        row = self._sql(statement, now_ms, MAX_INSTANT).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def oldest_run(self) -> int | None:
+        row = self._sql(f"SELECT min({_INSTANT}) FROM runs WHERE {_sane(_INSTANT)}").fetchone()
+        return None if row[0] is None else int(row[0])
 
     def latest_start(self) -> int | None:
-        row = self._sql("SELECT max(started) FROM runs").fetchone()
+        row = self._sql(f"SELECT max(started) FROM runs WHERE {_sane('started')}").fetchone()
         return None if row[0] is None else int(row[0])
 
     def trim_runs(self, job_id: str, upto_number: int) -> None:
@@ -190,18 +151,59 @@ class SqliteStore:
     def forget_orphans(self, before_ms: int) -> None:
         self._sql(f"DELETE FROM runs WHERE orphaned < ? AND NOT {_OPEN}", before_ms)
 
+    def expire_runs(self, before_ms: int) -> None:
+        self._sql(f"DELETE FROM runs WHERE {_INSTANT} < ? AND NOT {_OPEN}", before_ms)
+
+    def add_notice(self, notice: Notice, keep: int) -> None:
+        values = (notice.at_ms, notice.kind, notice.text, notice.job_id)
+        added = self._sql("INSERT INTO notices (at, kind, text, job_id) VALUES (?, ?, ?, ?)", *values)
+        self._sql("DELETE FROM notices WHERE seq <= ?", (added.lastrowid or 0) - keep)
+
+    def notices(self, since_ms: int | None = None) -> list[Notice]:
+        since = -1 if since_ms is None else since_ms
+        statement = f"SELECT at, kind, text, job_id, seq FROM notices WHERE at >= ? AND at <= {MAX_INSTANT} ORDER BY seq"
+        return [Notice(*row) for row in self._sql(statement, since).fetchall()]
+
+    def archive(self, entry: Archived) -> None:
+        self.forget_archived(entry.id)
+        values = (entry.id, entry.key, entry.at_ms, entry.bytes)
+        self._sql(f"INSERT INTO archives ({ARCHIVED}) VALUES (?, ?, ?, ?)", *values)
+
+    def archived(self, session_id: str) -> Archived | None:
+        row = self._sql(f"SELECT {ARCHIVED} FROM archives WHERE id = ?", session_id).fetchone()
+        return None if row is None else archived_of(row)
+
+    def archives(self, before_ms: int | None = None) -> Iterator[Archived]:
+        before = MAX_INSTANT if before_ms is None else before_ms
+        after: tuple[int, str] = (-1, "")
+        while True:
+            rows = self._sql(
+                f"SELECT {ARCHIVED} FROM archives WHERE at < ? AND at >= ? AND (at, id) > (?, ?) "
+                "ORDER BY at, id LIMIT ?",
+                *(before, after[0], *after, _PAGE),
+            ).fetchall()
+            yield from (entry for row in rows if (entry := archived_of(row)) is not None)
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1][2], rows[-1][0])
+
+    def forget_archived(self, session_id: str) -> None:
+        self._sql("DELETE FROM archives WHERE id = ?", session_id)
+
     def session(self, key: str) -> SessionRow | None:
-        row = self._sql(f"SELECT {_SESSION} FROM sessions WHERE key = ?", key).fetchone()
-        return None if row is None else SessionRow(*row)
+        row = self._sql(f"SELECT {SESSION} FROM sessions WHERE key = ?", key).fetchone()
+        if row is None or (found := session_of(row)) is not None:
+            return None if row is None else found
+        raise StoreError(f"the stored row of session {key!r:.80} cannot be read; doctor names it")
 
     def sessions(self, since_ms: int | None = None) -> list[SessionRow]:
         since = -1 if since_ms is None else since_ms
-        rows = self._sql(f"SELECT {_SESSION} FROM sessions WHERE updated >= ? ORDER BY seq", since)
-        return [SessionRow(*row) for row in rows.fetchall()]
+        rows = self._sql(f"SELECT {SESSION} FROM sessions WHERE updated >= ? ORDER BY seq", since)
+        return [found for row in rows.fetchall() if (found := session_of(row)) is not None]
 
     def put_session(self, row: SessionRow) -> None:
         self._sql(
-            f"INSERT INTO sessions ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+            f"INSERT INTO sessions ({SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (key) DO UPDATE SET id = excluded.id, agent = excluded.agent, "
             "job_id = excluded.job_id, kind = excluded.kind, created = excluded.created, "
             "updated = excluded.updated, bytes = excluded.bytes",
@@ -216,8 +218,9 @@ class SqliteStore:
 
     def totals(self) -> Totals:
         statement = (
-            "SELECT rows, bytes, (SELECT min(updated) FROM sessions WHERE kind != 'main'), "
-            "(SELECT min(updated) FROM sessions WHERE kind = 'receipt') FROM totals"
+            f"SELECT rows, bytes, (SELECT min(updated) FROM sessions WHERE kind != 'main' AND {_sane('updated')}), "
+            f"(SELECT min(updated) FROM sessions WHERE kind = 'receipt' AND {_sane('updated')}), archived, "
+            f"(SELECT min(at) FROM archives WHERE {_sane('at')}) FROM totals"
         )
         return Totals(*self._sql(statement).fetchone())
 
@@ -225,19 +228,18 @@ class SqliteStore:
         return self._pages("kind = 'receipt' AND updated < ?", before_ms)
 
     def evictable(self) -> Iterator[SessionRow]:
-        return self._pages("kind != 'main' AND ?", True)
+        return self._pages("kind != 'main' AND updated <= ?", MAX_INSTANT)
 
     def _pages(self, condition: str, value: int) -> Iterator[SessionRow]:
         # Page by page, each starting after the last row seen: the caller deletes as it goes.
         after, page = (-1, -1), 2
         while True:
             rows = self._sql(
-                f"SELECT updated, seq, {_SESSION} FROM sessions WHERE {condition} AND {_FREE} "
+                f"SELECT updated, seq, {SESSION} FROM sessions WHERE {condition} AND {_FREE} "
                 "AND updated >= ? AND (updated, seq) > (?, ?) ORDER BY updated, seq LIMIT ?",
                 *(value, after[0], *after, page),
             ).fetchall()
-            for row in rows:
-                yield SessionRow(*row[2:])
+            yield from (found for row in rows if (found := session_of(row[2:])) is not None)
             if len(rows) < page:
                 return
             # Most look only at the first row: pages grow with the interest.
@@ -257,30 +259,7 @@ class SqliteStore:
         return [(row[0], row[1]) for row in self._sql("SELECT key, owner FROM leases").fetchall()]
 
 
-def _job(body: str, next_run: int | None) -> Job | None:
-    job = _definition(body)
-    return None if job is None else replace(job, next_run_ms=next_run)
-
-
-@lru_cache(maxsize=1024)
-def _definition(body: str) -> Job | None:
-    """A job without its next run: all that changes only when a person changes it."""
-    try:
-        return job_from_dict({**json.loads(body), "nextRunAtMs": None})
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
 def _run_values(run: Run) -> tuple[Any, ...]:
     head = (run.id, run.job_id, run.trigger, run.status, run.slot_ms, run.started_ms, run.ended_ms)
-    return (*head, run.session_key, run.session_id, run.error, run.owner, run.number, run.orphaned_ms)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """One statement at a time: ``executescript`` would end the transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+    middle = (run.session_key, run.session_id, run.error, run.owner, run.number, run.orphaned_ms)
+    return (*head, *middle, run.attempt, run.due_ms, run.cause)
