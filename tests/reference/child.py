@@ -25,7 +25,8 @@ class ModelServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[Any] = []
         self.held: dict[str, threading.Event] = {}
-        self.open = self.waiting = 0
+        self.open = self.unsaid = 0
+        self.waiting: list[threading.Event] = []
         self.lock = threading.Lock()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -37,6 +38,11 @@ class ModelServer(ThreadingHTTPServer):
 
     def release(self, text: str) -> None:
         self.held.pop(text).set()
+
+    @property
+    def kept(self) -> int:
+        """Turns said to be held: from the moment of its release on, one is not, whatever its thread has noticed."""
+        return sum(not event.is_set() for event in self.waiting) - self.unsaid
 
     @property
     def url(self) -> str:
@@ -51,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         with self.server.lock:
-            counts = {"open": self.server.open, "held": self.server.waiting}
+            counts = {"open": self.server.open, "held": self.server.kept}
         self._send(200, counts)
 
     def do_POST(self) -> None:
@@ -62,12 +68,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.requests.append((body["messages"], self.headers.get("Authorization")))
             number = len(self.server.requests)
             self.server.open += 1
-            self.server.waiting += event is not None
+            self.server.waiting += [event] if event is not None else []
         if event is not None:
             event.wait(20)
         with self.server.lock:
             self.server.open -= 1
-            self.server.waiting -= event is not None
         if text == "fail":
             self._send(400, {"error": {"message": "scripted"}})
         else:

@@ -56,7 +56,7 @@ def test_requests_overlap(child: Child, model: ModelServer, tmp_path: Path) -> N
     child.start(tmp_path, model.url)
     model.held["slow"] = threading.Event()
     # The model does not say that this turn is held on purpose, so the advance has to wait for it.
-    model.waiting = -1
+    model.unsaid = 1
     child.add("slow")
     advance = child.send("clock/advance", toMs=T0 + HOUR)
     assert len(child.call("job/list")["jobs"]) == 1

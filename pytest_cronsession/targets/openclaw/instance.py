@@ -15,12 +15,12 @@ from .device import Device
 from .package import TESTED_VERSIONS, Package
 from .process import GatewayProcess
 from .rpc import Login, RpcClient, RpcError, RpcGone, connect
-from .timeline import REAL_BELOW_MS, Model, Timeline
+from .timeline import LATE_MS, REAL_BELOW_MS, Model, Timeline
 from .versions import dialect_for
 
 Json = dict[str, Any]
 
-BOOT_S, STOP_S, CALL_S, REPAIR_S = 150.0, 20.0, 25.0, 30.0
+BOOT_S, STOP_S, CALL_S, REPAIR_S, MOMENT_S = 150.0, 20.0, 25.0, 30.0, 2.0
 _POLL_S = 0.25
 _PAGE = 200
 _PORTS = 3
@@ -38,6 +38,7 @@ class Instance:
         self._clock = clock
         self._started_ms = clock.now_ms
         self._rpc: RpcClient | None = None
+        self._model = model
         self.time = Timeline(clock, process, model, self.jobs)
         self._dialect = dialect_for(package.version)
         device = Device.new() if self._dialect.signed else None
@@ -68,12 +69,16 @@ class Instance:
         Until then a job that a crash interrupted still says that it is running. One that goes on saying so
         is left to the suite.
         """
-        limit = time.monotonic() + REPAIR_S
-        while time.monotonic() < limit:
+        limit, moved = time.monotonic() + REPAIR_S, False
+        while time.monotonic() < limit and not self._model.open:
             running = [job.get("state", {}).get("runningAtMs") for job in await self.jobs("gateway/start")]
-            if not any(at is not None and at < self._started_ms for at in running):
+            if not any(at is not None and at <= self._started_ms for at in running):
                 return
             await asyncio.sleep(_POLL_S)
+            if not moved and time.monotonic() > limit - REPAIR_S + MOMENT_S:
+                # It waits by the clock, which stands.
+                moved = True
+                await self.time.advance(self._started_ms + LATE_MS)
 
     def _check(self, operation: str = "gateway/start") -> None:
         if self._process.exit_code is not None:

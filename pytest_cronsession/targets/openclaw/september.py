@@ -12,7 +12,8 @@ from .store import session_rows
 
 
 def adjust_config(config: Json) -> None:
-    """The config is written for this version, but for a plugin that has a job of its own, every night at three."""
+    """The config is written for this version, but for what has jobs of its own: every night, and every few days."""
+    config["skills"] = {"workshop": {"autonomous": {"mode": "off"}}}
     config["plugins"] = {"entries": {"memory-core": {"config": {"dreaming": {"enabled": False}}}}}
 
 
