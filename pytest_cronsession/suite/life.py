@@ -163,7 +163,7 @@ def explore(driver: Driver, law: str) -> None:
     """Live through many lives; raises the shrunk failure, with the steps that broke the law."""
     count, steps = SIZES["core"]
     # Each life has a gateway of its own, which boots and restarts.
-    count, phases = driver.few(count, 3), PHASES[:1] if driver.budget.limited else PHASES
+    count, phases = driver.few(count, 2), PHASES[:1] if driver.budget.limited else PHASES
     ended: list[TargetError] = []
     try:
         run_state_machine_as_test(

@@ -165,7 +165,7 @@ def test_retention_null_keeps_receipts(cronsession_driver: Driver) -> None:
 def test_files_do_not_become_ever_more(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     # As many runs between two looks, or fewer where each costs seconds.
-    d.add(every(minutes=300 // d.few(30, 5)), target="isolated")
+    d.add(every(minutes=300 // d.few(30, 3)), target="isolated")
     counts = []
     for _ in range(4):
         d.advance(hours=5)

@@ -20,7 +20,7 @@ def test_cron_slots_match_the_oracle(cronsession_driver: Driver) -> None:
     def check(expr: str, tz: str) -> None:
         _leave_transitions_behind(d, tz)
         until = d.now + 6 * DAY
-        slots = cron_slots(expr, tz, d.now, until)[: d.few(8, 3)]
+        slots = cron_slots(expr, tz, d.now, until)[: d.few(8, 2)]
         job = d.add(cron(expr, tz))
         step_through(d, job, slots, slots[-1] + MINUTE // 2 if slots else d.now + DAY, zone=tz)
         d.retire(job.id)
@@ -37,7 +37,7 @@ def test_cron_slots_match_the_oracle(cronsession_driver: Driver) -> None:
 def test_cron_dialect(cronsession_driver: Driver, expr: str) -> None:
     d = cronsession_driver
     _leave_transitions_behind(d, "America/Denver")
-    slots = cron_slots(expr, "America/Denver", d.now, d.now + 15 * DAY)[: d.few(10, 3)]
+    slots = cron_slots(expr, "America/Denver", d.now, d.now + 15 * DAY)[: d.few(10, 2)]
     job = d.add(cron(expr, "America/Denver"))
     step_through(d, job, slots, slots[-1] + MINUTE // 2, zone="America/Denver")
 
@@ -75,11 +75,11 @@ def test_a_long_run_does_not_move_the_grid(cronsession_driver: Driver) -> None:
 @requirement("CS-SCH-002")
 def test_interval_runs_once_per_period(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    job = d.add(every(minutes=20))
-    d.advance(minutes=20 * 9 + 10)
+    job, periods = d.add(every(minutes=20)), d.few(9, 3)
+    d.advance(minutes=20 * periods + 10)
     got = len(d.turns(job))
     # The first slot may lie at the creation, or a period later; each period after it has one run.
-    d.expect(9 <= got <= 10, f"{got} runs in nine and a half periods")
+    d.expect(periods <= got <= periods + 1, f"{got} runs in {periods} and a half periods")
 
 
 @requirement("CS-SCH-003")
@@ -179,26 +179,22 @@ def test_a_job_never_overlaps_itself(cronsession_driver: Driver) -> None:
 @requirement("CS-SCH-012")
 def test_a_long_run_delays_no_other_job(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    slow, quick = d.add(every(minutes=5), **long_timeout(d)), d.add(every(minutes=7))
+    slots = d.few(7, 3)
+    slow, quick = d.add(every(minutes=5), **long_timeout(d)), d.add(every(minutes=49 // slots))
     d.answers(slow, hold(d.now + 60 * MINUTE))
     d.advance(minutes=50)
     d.expect(len(d.turns(slow)) == 1, "the long run did not start, or not once")
     got = len(d.turns(quick))
-    d.expect(got >= 7, f"{got} of 7 slots of another job ran while a long run was under way")
+    d.expect(got >= slots, f"{got} of {slots} slots of another job ran while a long run was under way")
 
 
+# In the order of their instants: a clock goes forward only, and the next one may go on in this world.
 _DST = [
     pytest.param(
         "30 2 * * *",
         "America/New_York",
         id="gap",
         marks=pytest.mark.cronsession_start("2026-03-06T12:00:07Z"),
-    ),
-    pytest.param(
-        "30 1 * * *",
-        "America/New_York",
-        id="overlap",
-        marks=pytest.mark.cronsession_start("2026-10-30T12:00:07Z"),
     ),
     pytest.param(
         "45 1 * * *",
@@ -217,6 +213,12 @@ _DST = [
         "Europe/Berlin",
         id="frequent-overlap",
         marks=pytest.mark.cronsession_start("2026-10-24T22:00:07Z"),
+    ),
+    pytest.param(
+        "30 1 * * *",
+        "America/New_York",
+        id="overlap",
+        marks=pytest.mark.cronsession_start("2026-10-30T12:00:07Z"),
     ),
 ]
 
