@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -19,6 +19,7 @@ from .contract import OPERATIONS, method_name
 from .driver import Driver
 from .model import Script
 from .model_server import ModelServer
+from .outcomes import TargetError
 from .targets import parse_target, resolve_target
 from .worlds import START_MS, Pool, World
 
@@ -99,13 +100,21 @@ def _argument_map(item: pytest.Item, marker: str) -> dict[str, Any]:
     return dict(found.kwargs) if found else {}
 
 
+def _refuse(what: str) -> NoReturn:
+    """A mistake in somebody's test, told without a traceback through our own code."""
+    pytest.fail(what, pytrace=False)
+
+
 def clock_for(request: pytest.FixtureRequest) -> Iterator[VirtualClock]:
     """A virtual clock, with the wall clock following it where the marker names a back end."""
     options = _argument_map(request.node, "cronsession_clock")
     unknown = set(options) - {"start", "backend"}
     if unknown:
-        raise pytest.UsageError(f"marker cronsession_clock takes start and backend, not {sorted(unknown)}")
-    clock = VirtualClock(options.get("start", START_MS))
+        _refuse(f"marker cronsession_clock takes start and backend, not {', '.join(sorted(unknown))}")
+    try:
+        clock = VirtualClock(options.get("start", START_MS))
+    except (TypeError, ValueError) as error:
+        _refuse(f"marker cronsession_clock: {error}")
     backend = options.get("backend")
     if backend is None:
         yield clock
@@ -113,7 +122,7 @@ def clock_for(request: pytest.FixtureRequest) -> Iterator[VirtualClock]:
     try:
         wall = start_backend(backend, clock.now_ms)
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
+        _refuse(f"marker cronsession_clock: {error}")
     try:
         clock.listen(wall.move_to)
         yield clock
@@ -164,7 +173,11 @@ def gateway_for(request: pytest.FixtureRequest) -> Iterator[GatewayHandle]:
     """A started reference gateway on ``cronsession_clock``."""
     clock: VirtualClock = request.getfixturevalue("cronsession_clock")
     target = resolve_target(parse_target("reference"), cache=Path())
-    world = World(target, _argument_map(request.node, "cronsession_config"), start_ms=clock.now_ms)
+    config = _argument_map(request.node, "cronsession_config")
+    try:
+        world = World(target, config, start_ms=clock.now_ms)
+    except (ValueError, TargetError) as error:
+        _refuse(f"marker cronsession_config: {error}")
     world.on_time = clock.set
     clock.attach(world)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,9 @@ def _report_path(here: Path, text: str | None) -> Path | None:
         raise pytest.UsageError(
             f"--cronsession-report={text}: the folder {path.parent} does not exist; create it first"
         )
+    if not os.access(path.parent, os.W_OK):
+        # Not at the end of a long run.
+        raise pytest.UsageError(f"--cronsession-report={text}: cannot write to the folder {path.parent}")
     return path
 
 

@@ -114,6 +114,8 @@ def test_mistakes_are_told(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_subprocess(*STRICT)
     result.assert_outcomes(passed=1, errors=4)
+    assert "fixtures.py" not in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
     result.stdout.fnmatch_lines(
         [
             "*clock back end 'sundial': choose one of freezegun, time-machine*",

@@ -66,6 +66,14 @@ def test_a_report_cannot_be_a_folder(one_pass: Lab) -> None:
     refused(one_pass.run("--cronsession-report=reports"), "is a folder")
 
 
+def test_a_report_needs_a_folder_that_can_be_written_to(
+    one_pass: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    result = one_pass.run("--cronsession-report=report.json")
+    refused(result, "--cronsession-report=report.json: cannot write to the folder")
+
+
 def test_a_missing_baseline_is_refused(one_pass: Lab) -> None:
     refused(
         one_pass.run("--cronsession-baseline=none.json"), "--cronsession-baseline=none.json: no such file"
