@@ -39,7 +39,8 @@ HEAVY = [
 
 
 def _plain(result: pytest.RunResult) -> list[str]:
-    text = re.sub(r"in \d+\.\d+s", "in TIME", result.stdout.str())
+    # How long it took also decides how many signs stand around it.
+    text = re.sub(r"=+ (.*) in \d+\.\d+s(?: \([\d:]+\))? =+", r"\1 in TIME", result.stdout.str())
     return [line for line in text.splitlines() if not line.startswith("plugins:")]
 
 
