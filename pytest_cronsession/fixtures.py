@@ -63,7 +63,7 @@ def _suite_driver(item: pytest.Item) -> Iterator[Driver]:
     )
     try:
         yield driver
-        quiet = _reusable(driver, costly=run.target.costly) and driver.clean()
+        quiet = _reusable(driver, costly=run.costly) and driver.clean()
     finally:
         if world.healthy and not pool.hello.realtime:
             results.elapsed(item, world.now - begun)

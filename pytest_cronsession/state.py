@@ -37,7 +37,12 @@ class State:
     @property
     def budget_s(self) -> float | None:
         """What the run may cost in seconds; None where the gateway costs next to nothing."""
-        return self.options.budget_s or (USUAL_S if self.target.costly else None)
+        return self.options.budget_s or (USUAL_S if self.costly else None)
+
+    @property
+    def costly(self) -> bool:
+        """Whether runs cost real time: a real gateway's do, and those of any gateway whose time cannot be driven."""
+        return self.target.costly or (self.hello is not None and self.hello.realtime)
 
     @property
     def known(self) -> Baseline:

@@ -244,7 +244,7 @@ class Pool:
             world = None
         if world is None:
             # Real gateways cost seconds and hundreds of megabytes: never two idle ones at once.
-            if self.target.costly:
+            if self.target.costly or self.hello.realtime:
                 self.close()
             self._count += 1
             world = self._new(config, host_zone, start_ms)

@@ -20,7 +20,9 @@ EXAMPLES = {"core": 12, "full": 40, "thorough": 120}
 def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, **strategies: Any) -> None:
     """Run ``check`` on generated arguments; raise the shortest failure.
 
-    Where the budget is limited, no further example is begun when the property has had its share. The world is shared and its clock only moves forward, so a failing example cannot be run again as it
+    Where the budget is limited, no further example is begun when the property has had its share.
+
+    The world is shared and its clock only moves forward, so a failing example cannot be run again as it
     was: nothing is shrunk, and the generator is asked for small examples first.
     """
     failures: list[ConformanceFailure] = []

@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -48,15 +49,16 @@ class Clock(Protocol):
         """Let other tasks, and other processes, get on."""
 
 
-class TimerHeap:
+class TimerHeap(ABC):
     """Timers in order of instant, rank and creation."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, int, Timer]] = []
         self._count = itertools.count()
 
+    @abstractmethod
     def now(self) -> int:
-        raise NotImplementedError
+        """The instant, in epoch milliseconds."""
 
     def call_at(self, when_ms: int, callback: Callable[[], object], *, rank: int = 0) -> Timer:
         timer = Timer(when_ms, rank, callback)

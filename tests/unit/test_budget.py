@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import strategies as st
 
-from pytest_cronsession.budget import NONE, Budget
-from pytest_cronsession.collection import PACKAGED
+from pytest_cronsession import catalog
+from pytest_cronsession.budget import NONE, USUAL_S, Budget
+from pytest_cronsession.collection import PACKAGED, Selection
+from pytest_cronsession.contract import Hello
 from pytest_cronsession.driver import Driver
+from pytest_cronsession.options import Options
 from pytest_cronsession.outcomes import ConformanceFailure
 from pytest_cronsession.spreading import world_of
+from pytest_cronsession.state import State
 from pytest_cronsession.suite.kit import EXAMPLES, examples
 from pytest_cronsession.worlds import World
 
@@ -100,3 +105,21 @@ def test_what_a_module_asks_for_counts_too() -> None:
 
 def test_anybody_elses_test_is_on_its_own() -> None:
     assert world_of("tests/test_mine.py::test_it", PACKAGED) is None
+
+
+# --- who has one ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "costly", "expected"),
+    [(("clock.advance",), False, None), (("clock.advance",), True, USUAL_S), ((), False, USUAL_S)],
+    ids=["virtual", "real-gateway", "real-time"],
+)
+def test_what_costs_real_time_has_a_budget(
+    capabilities: tuple[str, ...], costly: bool, expected: float | None
+) -> None:
+    hello = Hello("x", "1", 1, frozenset(capabilities), (), {})
+    aim = replace(target(), costly=costly)
+    state = State(Options("x"), catalog.load(), None, PACKAGED, Selection(), aim, hello)
+    assert state.budget_s == expected
+    assert replace(state, options=Options("x", budget_s=60.0)).budget_s == 60.0

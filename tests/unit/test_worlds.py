@@ -451,8 +451,10 @@ def test_the_hello_is_asked_once_or_given() -> None:
     assert len(made) == 1
 
 
-def test_of_costly_gateways_never_two_stand_idle() -> None:
-    pool = Pool(replace(target(), costly=True))
+@pytest.mark.parametrize("kind", ["costly", "realtime"])
+def test_of_gateways_that_cost_real_time_never_two_stand_idle(kind: str) -> None:
+    real = target(type("Real", (Tiny,), {"capabilities": ("trigger",)}))
+    pool = Pool(replace(target(), costly=True) if kind == "costly" else real)
     first = lease(pool, agents=["main"])
     pool.give_back(first, reusable=True)
     second = lease(pool, agents=["work"])
