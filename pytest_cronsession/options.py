@@ -61,7 +61,7 @@ def declare(parser: pytest.Parser) -> None:
         default=None,
         metavar="SECONDS",
         help="About how long a real gateway may take: lowers the numbers of examples, never below one "
-        f"(default: {USUAL_S:g} where the target is a real gateway, no limit elsewhere).",
+        f"(default: {USUAL_S:g} where runs cost real time, no limit elsewhere).",
     )
     group.addoption(
         "--cronsession-cache",
