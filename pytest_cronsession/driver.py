@@ -12,6 +12,7 @@ from typing import Any
 
 from .budget import NONE, Budget
 from .contract import Job, Run, Session, Trigger, Write
+from .effort import USUAL, Effort
 from .lifetime import Lifetime
 from .model import Answer, Turn, tag_text
 from .wishes import at, cron, every, quiet, wish
@@ -48,9 +49,10 @@ class Driver(Lifetime):
         requirement: str = "CS-000-000",
         on_witness: Callable[[str, int], None] | None = None,
         budget: Budget = NONE,
+        effort: Effort = USUAL,
     ) -> None:
         super().__init__(world, requirement, on_witness or (lambda requirement, n: None))
-        self.budget = budget
+        self.budget, self.effort = budget, effort
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
@@ -209,6 +211,17 @@ class Driver(Lifetime):
         """Script how the model answers the job's next turns, in order."""
         self.model.plan(job.tag, *answers, always=always)
 
+    def together(self, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """Send several requests before any is answered, in this order; the answers, in the same order.
+
+        How far the gateway lets them overlap is its own business. Jobs added so are the caller's to remove.
+        """
+        with self._needed():
+            answers = self.world.together(calls)
+        for (operation, params), answer in zip(calls, answers, strict=True):
+            self.trace.call(self.now, f"together: {operation}", params, answer)
+        return answers
+
     # --- sessions and store ----------------------------------------------------------------------------
 
     def sessions(self) -> list[Session]:
@@ -238,7 +251,13 @@ class Driver(Lifetime):
     def spawn(self) -> Driver:
         """A driver of a new world of the same target and config; its user closes ``world``."""
         world = World(self.world.target, self.world.config, host_zone=self.world.host_zone, prefix="x")
-        return Driver(world, requirement=self.requirement, on_witness=self._on_witness, budget=self.budget)
+        return Driver(
+            world,
+            requirement=self.requirement,
+            on_witness=self._on_witness,
+            budget=self.budget,
+            effort=self.effort,
+        )
 
     def retire(self, job_id: str) -> bool:
         """Keep a job from running again: remove it, or disable it. False if the gateway can do neither."""

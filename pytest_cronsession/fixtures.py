@@ -17,6 +17,7 @@ from .clock.wall import start_backend
 from .collection import is_suite_item, requirement_ids
 from .contract import OPERATIONS, method_name
 from .driver import Driver
+from .effort import Effort
 from .model import Script
 from .model_server import ModelServer
 from .outcomes import TargetError
@@ -60,6 +61,7 @@ def _suite_driver(item: pytest.Item) -> Iterator[Driver]:
         requirement=ids[0],
         on_witness=lambda i, n: results.witness(item, i, n),
         budget=Budget(run.budget_s, lambda i, done, of: results.left_out(item, i, done, of)),
+        effort=Effort(run.options.tier, run.options.seed),
     )
     try:
         yield driver

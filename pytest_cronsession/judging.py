@@ -160,6 +160,7 @@ class Judge:
             target=state.options.target,
             transport=state.target.transport,
             tier=state.options.tier,
+            seed=state.options.seed,
             suite_version=__version__,
             reproduce=self._reproduce(),
             environment=self._environment(),

@@ -25,6 +25,7 @@ class Options:
     baseline: Path | None = None
     cache: Path | None = None
     budget_s: float | None = None
+    seed: int = 0
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -64,6 +65,12 @@ def declare(parser: pytest.Parser) -> None:
         f"(default: {USUAL_S:g} where runs cost real time, no limit elsewhere).",
     )
     group.addoption(
+        "--cronsession-seed",
+        default=None,
+        metavar="N",
+        help="Draw other examples: a whole number from 1 on (default: 0, the same examples in every run).",
+    )
+    group.addoption(
         "--cronsession-cache",
         default=None,
         metavar="DIR",
@@ -85,11 +92,12 @@ def read(config: pytest.Config) -> Options | None:
         baseline=_file(here, given.cronsession_baseline),
         cache=None if given.cronsession_cache is None else here / given.cronsession_cache,
         budget_s=_seconds(given.cronsession_budget),
+        seed=_seed(given.cronsession_seed),
     )
 
 
 def _refuse_orphans(given: object) -> None:
-    for name in ("tier", "report", "baseline", "cache", "budget"):
+    for name in ("tier", "report", "baseline", "cache", "budget", "seed"):
         if getattr(given, f"cronsession_{name}") is not None:
             raise pytest.UsageError(
                 f"--cronsession-{name} has no effect without a target: "
@@ -132,6 +140,14 @@ def _seconds(text: str | None) -> float | None:
     if not 0 < seconds < float("inf"):
         raise pytest.UsageError(f"--cronsession-budget={text}: write seconds, a number above 0, such as 480")
     return seconds
+
+
+def _seed(text: str | None) -> int:
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise pytest.UsageError(f"--cronsession-seed={text}: write a whole number from 0 on, such as 7")
+    return int(text)
 
 
 def default_cache() -> Path:

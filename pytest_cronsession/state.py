@@ -54,6 +54,8 @@ class State:
         words = ["pytest", f"--cronsession-target={self.options.target}"]
         if self.options.tier != catalogs.TIERS[0]:
             words.append(f"--cronsession-tier={self.options.tier}")
+        if self.options.seed:
+            words.append(f"--cronsession-seed={self.options.seed}")
         if baseline and self.options.baseline is not None:
             words.append(f"--cronsession-baseline={self.options.baseline.name}")
         return shlex.join([*words, *more])

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,6 +119,13 @@ class World:
         assert self.caller is not None
         self.script.now_ms = self.now
         return self.caller.call(operation, params)
+
+    def together(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Several operations, all sent before the first is answered; raises :class:`TargetError`."""
+        assert self.caller is not None
+        self.script.now_ms = self.now
+        under_way = [self.caller.start(operation, params) for operation, params in calls]
+        return [pending.result() for pending in under_way]
 
     def start(self) -> None:
         """``gateway/start`` on this world's folder, at its present instant."""

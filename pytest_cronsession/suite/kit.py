@@ -26,7 +26,7 @@ def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, 
     was: nothing is shrunk, and the generator is asked for small examples first.
     """
     failures: list[ConformanceFailure] = []
-    count = max(1, round(EXAMPLES["core"] * scale))
+    count = max(1, round(EXAMPLES[driver.effort.tier] * scale))
     began, looked = time.monotonic(), 0
 
     @settings(
@@ -38,6 +38,7 @@ def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, 
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
+    @driver.effort.seeded
     @given(**strategies)
     def run(**arguments: Any) -> None:
         nonlocal looked

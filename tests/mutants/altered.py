@@ -64,7 +64,10 @@ class Altered(reference.Gateway):
 
 @dataclass(frozen=True)
 class Mutant:
-    """A wrong gateway: where its defect was seen, and exactly which requirements fail on it."""
+    """A wrong gateway: where its defect was seen, and which requirements it is at least to fail.
+
+    Exactly which ones fail is measured and written down; see :mod:`.recorded`.
+    """
 
     factory: Callable[[], Any]
     source: str

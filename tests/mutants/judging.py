@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "pytest_cronsession" / "suite"
 BROKEN = ("fail", "warn")
+TIER = "--cronsession-tier=full"
 SLOW = (
     "test_sessions_sharing_a_key_stay_stable",
     "test_the_store_stays_within_its_bounds",

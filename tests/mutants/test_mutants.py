@@ -8,8 +8,12 @@ import pytest
 
 from pytest_cronsession import catalog
 
+from ..node import gateways as node
+from . import recorded
 from .gateways import MUTANTS
-from .judging import Court, broken, errors, judged_by, selection
+from .judging import TIER, Court, broken, errors, judged_by, selection
+
+RECORDED = recorded.load()
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +25,9 @@ def court() -> Iterator[Court]:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_breaks_what_it_should(court: Court, name: str) -> None:
-    expected = MUTANTS[name].expected
-    nodes = selection(expected)
-    report = court.judge(f"tests.mutants.gateways:{name}", *nodes)
+    expected = RECORDED.get(name, MUTANTS[name].expected)
+    nodes = selection(MUTANTS[name].expected)
+    report = court.judge(f"tests.mutants.gateways:{name}", TIER, *nodes)
     assert not errors(report), "a mutant is a gateway that works, and is wrong"
     found = broken(report)
     assert found, "the mutant survived"
@@ -31,6 +35,14 @@ def test_a_mutant_breaks_what_it_should(court: Court, name: str) -> None:
     assert found >= expected & judged_by(nodes), "it breaks less than its entry says"
 
 
+def test_what_is_on_record_is_what_the_entries_are_about() -> None:
+    short = {name: MUTANTS[name].expected - RECORDED.get(name, MUTANTS[name].expected) for name in MUTANTS}
+    assert {name: sorted(ids) for name, ids in short.items() if ids} == {}
+    known = {*MUTANTS, *(f"node:{name}" for name in node.MUTANTS)}
+    assert set(RECORDED) <= known, "mutants that are no more"
+
+
 def test_every_requirement_has_a_mutant() -> None:
     killed = {identity for mutant in MUTANTS.values() for identity in mutant.expected}
+    killed |= {identity for ids in RECORDED.values() for identity in ids}
     assert killed == set(catalog.load().requirements)

@@ -24,16 +24,18 @@ QUIET = (
 )
 
 
-class Unshrunk:
-    """Whether there is a failing life is asked here, and not which is the shortest: that takes minutes."""
+class Brief:
+    """Whether a law is broken is asked here, and not which failing life is the shortest: that takes minutes."""
 
     def pytest_configure(self) -> None:
         # Not before: pytest wants to import its plugins itself.
         from hypothesis import Phase
 
-        from pytest_cronsession.suite import life
+        from pytest_cronsession.suite import kit, life
 
         life.PHASES = (Phase.generate,)
+        kit.EXAMPLES = dict.fromkeys(kit.EXAMPLES, kit.EXAMPLES["core"])
+        life.SIZES = dict.fromkeys(life.SIZES, life.SIZES["core"])
 
 
 def judged(arguments: list[str]) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def judged(arguments: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="cronsession-mutants-") as folder:
         report = Path(folder, "report.json")
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            pytest.main([*QUIET, f"--cronsession-report={report}", *arguments], [Unshrunk()])
+            pytest.main([*QUIET, f"--cronsession-report={report}", *arguments], [Brief()])
         gc.collect()
         if not report.exists():
             return {"trouble": said.getvalue()}

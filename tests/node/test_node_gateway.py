@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ..clock.tiny_node import NO_NODE, NODE
-from ..mutants.judging import BROKEN, Court, broken, errors, judged_by, selection
+from ..mutants import recorded
+from ..mutants.judging import BROKEN, TIER, Court, broken, errors, judged_by, selection
 from .gateways import HERE, MUTANTS, VARIANTS, command
 
 PROFILES = ("scheduler", "sessions", "retention")
@@ -36,7 +37,7 @@ def _not_conformant(report: dict[str, Any]) -> dict[str, str]:
 
 
 def test_the_node_gateway_is_conformant(court: Court) -> None:
-    report = court.judge(command("gateway.mjs"), kind="stdio")
+    report = court.judge(command("gateway.mjs"), TIER, kind="stdio")
     assert not _not_conformant(report)
     assert report["verdict"] == "conformant"
     assert report["profiles"] == {profile: {"verdict": "conformant"} for profile in PROFILES}
@@ -65,9 +66,9 @@ def test_every_class_is_known_here(file: str, names: dict[str, Any] | tuple[str,
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_breaks_what_it_should(court: Court, name: str) -> None:
-    expected = MUTANTS[name].expected
-    nodes = selection(expected)
-    report = court.judge(command("mutant.mjs", [name]), *nodes, kind="stdio")
+    expected = recorded.load().get(f"node:{name}", MUTANTS[name].expected)
+    nodes = selection(MUTANTS[name].expected)
+    report = court.judge(command("mutant.mjs", [name]), TIER, *nodes, kind="stdio")
     assert not errors(report), "a mutant is a gateway that works, and is wrong"
     found = broken(report)
     assert found, "the mutant survived"

@@ -45,6 +45,11 @@ def test_a_budget_is_a_number_of_seconds(one_pass: Lab, text: str) -> None:
     refused(one_pass.run(f"--cronsession-budget={text}"), f"--cronsession-budget={text}: write seconds")
 
 
+@pytest.mark.parametrize("text", ["lucky", "-1", "1.5", "²"])
+def test_a_seed_is_a_whole_number(one_pass: Lab, text: str) -> None:
+    refused(one_pass.run(f"--cronsession-seed={text}"), f"--cronsession-seed={text}: write a whole number")
+
+
 def test_no_ini_key_switches_the_suite_on(one_pass: Lab) -> None:
     one_pass.pytester.makeini("[pytest]\ncronsession_target = python:lab_gateway:Gateway\n")
     one_pass.pytester.makepyfile("def test_vendor(): pass")

@@ -388,3 +388,17 @@ def test_a_hanging_run_goes_with_the_world(opened: Opener) -> None:
     driver.advance(minutes=35)
     driver.world.close()
     assert driver.model.open_turns() == 0
+
+
+def test_requests_sent_together_are_answered_in_the_order_they_were_sent(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(target="isolated")
+    d.answers(job, hold())
+    first, second, listed = d.together(
+        ("job/trigger", {"id": job.id, "mode": "force"}),
+        ("job/trigger", {"id": job.id, "mode": "force"}),
+        ("job/list", {}),
+    )
+    assert [first["started"], second["started"]] == [True, False]
+    assert [j["id"] for j in listed["jobs"]] == [job.id]
+    assert "together: job/trigger" in d.trace.script()
