@@ -102,13 +102,14 @@ class Driver(Lifetime):
         """Add a job, which the gateway may refuse. ``caller`` is the session the request is made from.
 
         Without a schedule the job does not come due by itself. Without a target its runs have fresh sessions, where
-        the gateway can do that; on one that costs real time a session of its own name, which costs least.
+        the gateway can do that; on one that costs real time a lasting one, which costs least: the first job of a
+        test in a session that all tests of the world share, any other one in a session of its own.
         """
         tag = self.model.new_tag()
         if target is None:
             lasting = self.has("session.named") and self.budget.limited
             target = "isolated" if self.has("session.isolated") and not lasting else "named"
-            name = self.fresh_name("any") if target == "named" else None
+            name = None if target == "isolated" else self.fresh_name("any") if self._mine else "any"
         kind = payload or ("systemEvent" if target == "main" else "agentTurn")
         job = {
             "name": f"job {tag}",

@@ -58,11 +58,14 @@ def _tried(campaign: Campaign, chosen: list[Mutation], jobs: int) -> list[Verdic
 
 def _prepare() -> None:
     """Import once what every trial needs."""
-    import cronsession_reference  # noqa: F401
     import hypothesis  # noqa: F401
     import jsonschema  # noqa: F401
 
-    pytest.main(["-q", "--collect-only", "-p", "no:cacheprovider", "--cronsession-target=reference", "-k", "none"])
+    import cronsession_reference  # noqa: F401
+
+    pytest.main(
+        ["-q", "--collect-only", "-p", "no:cacheprovider", "--cronsession-target=reference", "-k", "none"]
+    )
 
 
 def _trial(name: str, mutation: Mutation) -> Verdict:
