@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .attempts import Attempt, Attempts
 from .budget import NONE, Budget
 from .contract import Job, Run, Session, Trigger, Write
 from .effort import USUAL, Effort
-from .lifetime import Lifetime
 from .model import Answer, Turn, tag_text
 from .wishes import at, cron, every, quiet, wish
 from .worlds import World
 
-__all__ = ["Done", "Driver", "Handle", "at", "cron", "every", "wish"]
+__all__ = ["Attempt", "Done", "Driver", "Handle", "at", "cron", "every", "wish"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Done:
     trigger: Trigger
 
 
-class Driver(Lifetime):
+class Driver(Attempts):
     """One test's view of a world. Jobs it added are removed when it is done with a shared world."""
 
     def __init__(
@@ -123,6 +123,11 @@ class Driver(Lifetime):
     def update(self, job: Handle, **patch: Any) -> Write:
         """Edit a job; the gateway may refuse."""
         return Write.parse(self._call("job/update", {"id": job.id, "patch": patch}))
+
+    def update_at(self, job: Handle, revision: str | int, **patch: Any) -> Write:
+        """An edit on the condition that the job is at ``revision``; the gateway may refuse."""
+        params = {"id": job.id, "patch": patch, "expectedRevision": revision}
+        return Write.parse(self._call("job/update", params))
 
     def edit(self, job: Handle, **patch: Any) -> Write:
         """An edit that has to be accepted."""
@@ -248,9 +253,10 @@ class Driver(Lifetime):
     def maintain(self, *, dry_run: bool) -> dict[str, Any]:
         return self._call("store/maintain", {"dryRun": dry_run})
 
-    def spawn(self) -> Driver:
-        """A driver of a new world of the same target and config; its user closes ``world``."""
-        world = World(self.world.target, self.world.config, host_zone=self.world.host_zone, prefix="x")
+    def spawn(self, config: Mapping[str, Any] | None = None) -> Driver:
+        """A driver of a new world of the same target, and the same config or another; its user closes ``world``."""
+        given = self.world.config if config is None else config
+        world = World(self.world.target, given, host_zone=self.world.host_zone, prefix="x")
         return Driver(
             world,
             requirement=self.requirement,
