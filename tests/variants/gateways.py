@@ -118,10 +118,14 @@ class OpaqueKeys(Altered, does={"dst": "both"}):
         wrap(engine.jobs, "describe", describe)
 
     def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
-        def change(wish: dict[str, Any]) -> dict[str, Any]:
-            return {**wish, "key": self._known.get(wish["key"], wish["key"])} if "key" in wish else wish
+        return super().job_add(with_wish(params, self._spelled_out))
 
-        return super().job_add(with_wish(params, change))
+    def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
+        return super().job_update(with_wish(params, self._spelled_out))
+
+    def _spelled_out(self, wish: dict[str, Any]) -> dict[str, Any]:
+        key = wish.get("key")
+        return {**wish, "key": self._known.get(key, key)} if isinstance(key, str) else wish
 
 
 @right
@@ -264,6 +268,8 @@ class OneShotsAreRetried(Altered):
             stored = engine.store.job(job.id)
             if stored is None or not isinstance(stored.schedule, At) or run.slot_ms is None:
                 return more
+            if stored.schedule != job.schedule:
+                return more  # it was moved on meanwhile, and is not done
             tries[job.id] = tries.get(job.id, 0) + 1
             if run.status == "error" and tries[job.id] < 3:
                 again = engine.clock.now() + 30 * MINUTE
