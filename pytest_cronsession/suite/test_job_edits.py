@@ -216,7 +216,7 @@ def test_adds_and_removals_that_overlap_all_take_effect(cronsession_driver: Driv
     old = [d.add() for _ in range(3)] if d.has("job.remove") else []
     spec = {k: v for k, v in d.stored(d.add()).raw.items() if k == "name"}
     job = {
-        "schedule": every(hours=900),
+        "schedule": every(hours=300),
         "session": wish("isolated") if d.has("session.isolated") else wish("named", name=d.fresh_name("any")),
         "payload": {"kind": "agentTurn", "text": "Reply OK only."},
     }

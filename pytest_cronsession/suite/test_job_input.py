@@ -142,13 +142,13 @@ _OTHERS: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
         "job.update",
         ({}, {"id": 5, "patch": {"name": "x"}}, {"id": "ID"}, {"id": "ID", "patch": 5}),
     ),
-    "job/remove": ("job.remove", ({}, {"id": 5}, {"id": None}, {"id": ["ID"]}, {"id": ""})),
+    "job/remove": ("job.remove", ({}, {"id": 5}, {"id": None}, {"id": ["ID"]})),
     "job/trigger": (
         "trigger",
         ({}, {"id": "ID", "mode": "maybe"}, {"id": "ID", "mode": 5}, {"id": {"x": 1}, "mode": "force"}),
     ),
-    "run/list": ("run.list", ({"sinceMs": "yesterday"}, {"sinceMs": -1}, {"sinceMs": 1.5})),
-    "session/list": ("session.named", ({"sinceMs": "yesterday"}, {"sinceMs": -1}, {"sinceMs": [1]})),
+    "run/list": ("run.list", ({"sinceMs": "yesterday"}, {"sinceMs": [1]})),
+    "session/list": ("session.named", ({"sinceMs": "yesterday"}, {"sinceMs": [1]})),
     "session/send": (
         "session.send",
         (
