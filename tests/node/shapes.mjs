@@ -31,7 +31,7 @@ function problem(shape, value, file, where) {
   if (shape.type && ![shape.type].flat().some((kind) => isKind(kind, value))) return `${where} is no ${shape.type}`;
   if ('const' in shape && value !== shape.const) return `${where} is not ${shape.const}`;
   if (shape.enum && !shape.enum.includes(value)) return `${where} is none of ${shape.enum}`;
-  if (value < shape.minimum || value > shape.maximum) return `${where} is out of range`;
+  if (typeof value === 'number' && (value < shape.minimum || value > shape.maximum)) return `${where} is out of range`;
   if (value?.length < (shape.minLength ?? shape.minItems)) return `${where} is empty`;
   if (value?.length > (shape.maxLength ?? shape.maxItems)) return `${where} is too long`;
   if (Array.isArray(value)) {
