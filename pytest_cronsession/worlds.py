@@ -128,10 +128,16 @@ class World:
         return [pending.result() for pending in under_way]
 
     def attempt(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        """One operation with a request that breaks the schema; raises :class:`RefusedRequest` if it is refused."""
+        """One operation with a request that is wrong; raises :class:`RefusedRequest` if it is refused.
+
+        Of ``gateway/start`` only what is wrong need be given.
+        """
         assert self.caller is not None
         self.script.now_ms = self.now
-        return self.caller.attempt(operation, params)
+        begins = operation == "gateway/start"
+        answer = self.caller.attempt(operation, {**self.start_params(), **params} if begins else params)
+        self.running = self.running or begins
+        return answer
 
     def start_params(self) -> dict[str, Any]:
         """What ``gateway/start`` is given for this world's folder, at its present instant."""
