@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Sequence
 from functools import partial
-from multiprocessing import get_context
 
 import pytest
 
 from . import records
-from .campaigns import CAMPAIGNS, Campaign
+from .campaigns import CAMPAIGNS, HERE, Campaign
 from .sites import Mutation, sample
-from .trial import Verdict, try_mutation
+from .trial import Trial, Verdict
 
 
 def main() -> int:
@@ -40,20 +40,33 @@ def main() -> int:
     return int(killed < campaign.least * len(found))
 
 
-def _tried(campaign: Campaign, chosen: list[Mutation], jobs: int) -> list[Verdict]:
-    found = []
-    # Each process forks for every trial, and so has to have imported everything before.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("fork"), initializer=_prepare) as pool:
-        for number, verdict in enumerate(pool.map(partial(_trial, campaign.name), chosen), 1):
-            found.append(verdict)
-            mutation = verdict.mutation
-            mark = "  " if verdict.killed else "! "
-            print(
-                f"{mark}{number}/{len(chosen)} {verdict.outcome} ({verdict.seconds:.1f} s) "
-                f"{mutation.module}:{mutation.line} {mutation.before} -> {mutation.after}",
-                flush=True,
-            )
+def _tried(campaign: Campaign, chosen: Sequence[Mutation], jobs: int) -> list[Verdict]:
+    """Up to ``jobs`` trials at a time; every verdict is told when it comes."""
+    _prepare()
+    waiting, going, found = list(reversed(chosen)), [], []
+    try:
+        while waiting or going:
+            while waiting and len(going) < jobs:
+                mutation = waiting.pop()
+                run = partial(campaign.run, mutation.module)
+                going.append(Trial(mutation, campaign.packages, run, campaign.limit_s))
+            time.sleep(0.05)
+            for trial in list(going):
+                verdict = trial.verdict()
+                if verdict is not None:
+                    going.remove(trial)
+                    found.append(verdict)
+                    print(_told(verdict, len(found), len(chosen)), flush=True)
+    finally:
+        for trial in going:
+            trial.end()
     return found
+
+
+def _told(verdict: Verdict, number: int, of: int) -> str:
+    mutation, mark = verdict.mutation, "  " if verdict.killed else "! "
+    place = f"{mutation.module}:{mutation.line} {mutation.before} -> {mutation.after}"
+    return f"{mark}{number}/{of} {verdict.outcome} ({verdict.seconds:.1f} s) {place}"
 
 
 def _prepare() -> None:
@@ -63,15 +76,7 @@ def _prepare() -> None:
 
     import cronsession_reference  # noqa: F401
 
-    pytest.main(
-        ["-q", "--collect-only", "-p", "no:cacheprovider", "--cronsession-target=reference", "-k", "none"]
-    )
-
-
-def _trial(name: str, mutation: Mutation) -> Verdict:
-    campaign = CAMPAIGNS[name]
-    run = partial(campaign.run, mutation.module)
-    return try_mutation(mutation, campaign.packages, run, campaign.limit_s)
+    pytest.main([*HERE, "--collect-only", "--cronsession-target=reference", "-k", "none"])
 
 
 if __name__ == "__main__":

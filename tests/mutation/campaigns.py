@@ -12,6 +12,8 @@ from ..mutants.judging import TIER, tests
 from ..mutants.worker import QUIET, Brief
 
 ROOT = Path(__file__).parents[2]
+# Here everything is imported before pytest looks at it.
+HERE = (*QUIET, "-W", "ignore:Module already imported")
 REFERENCE = "cronsession_reference"
 JUDGES = "pytest_cronsession"
 
@@ -60,12 +62,12 @@ def _suite(module: str) -> int:
         return next((i for i, word in enumerate(words) if file.startswith(word)), len(words))
 
     nodes = sorted(tests(), key=rank)
-    return int(pytest.main([*QUIET, "-x", "--cronsession-target=reference", TIER, *nodes], [Brief()]))
+    return int(pytest.main([*HERE, "-x", "--cronsession-target=reference", TIER, *nodes], [Brief()]))
 
 
 def _own_tests() -> int:
     files = [str(ROOT / "tests" / "unit" / f"test_{name}.py") for name in OWN_TESTS]
-    return int(pytest.main([*QUIET, "-x", *files]))
+    return int(pytest.main([*HERE, "-x", *files]))
 
 
 OWN_TESTS = ("checkers", "oracle", "dialect", "baseline", "catalog", "verdict")
