@@ -58,7 +58,9 @@ class Driver(Attempts):
         self.budget, self.effort = budget, effort
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
-        self._earlier = len(world.script.turns())  # of other tests of this world, perhaps at this very instant
+        self._earlier = len(
+            world.script.turns()
+        )  # of other tests of this world, perhaps at this very instant
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
 
     def few(self, full: int, least: int) -> int:

@@ -77,7 +77,9 @@ def _isolated(cell: Cell) -> Answer:
             return _refused("name")
         if cell.mode == "shared":
             return Answer("job", requirements=("CS-RES-020",))
-        return Answer("fresh", requirements=("CS-SES-001", *(("CS-RES-020",) if cell.mode == "fresh" else ())))
+        return Answer(
+            "fresh", requirements=("CS-SES-001", *(("CS-RES-020",) if cell.mode == "fresh" else ()))
+        )
     if cell.name == "given":
         return _refused("name", "key", *(["mode"] if cell.mode == "fresh" else []))
     if cell.session_key == "reject":
