@@ -83,8 +83,10 @@ class Lifetime(Verdicts):
         with self._needed():
             self.world.stop()
 
-    def start(self) -> None:
-        self.trace.note(self.now, "start", "start")
+    def start(self, after: Mapping[str, float] | None = None) -> None:
+        """Start the stopped gateway, ``after`` some virtual time: ``start({"hours": 1})``."""
+        self.world.pass_time(self.now + delta_ms(after or {}))
+        self.trace.note(self.now, "start", "start", toMs=self.now)
         self.world.start()
 
     def restart(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .model import Answer
-from .outcomes import UnsupportedOperation
+from .outcomes import RefusedRequest, UnsupportedOperation
 from .recording import Recording, SeenTurn, seen_turns
 from .report.scrub import scrub_text
 from .targets import Target
@@ -75,7 +75,10 @@ class Replay:
             case "stop":
                 world.stop()
             case "start":
+                world.pass_time(params.get("toMs", world.now))
                 world.start()
+            case "attempt":
+                return self._attempt(step)
             case "crash":
                 world.crash()
             case "reopen":
@@ -94,6 +97,12 @@ class Replay:
             return self._world.call(step.operation, self._renamed(step.params))
         except UnsupportedOperation as error:
             return {"unsupported": error.message}
+
+    def _attempt(self, step: Step) -> dict[str, Any]:
+        try:
+            return self._world.attempt(step.operation, self._renamed(step.params))
+        except RefusedRequest as error:
+            return {"refused": error.message}
 
     def _turns(self) -> Iterator[str]:
         """Each request at the model, and how the recorded one differed."""

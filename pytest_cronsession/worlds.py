@@ -127,20 +127,33 @@ class World:
         under_way = [self.caller.start(operation, params) for operation, params in calls]
         return [pending.result() for pending in under_way]
 
+    def attempt(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """One operation with a request that is wrong; raises :class:`RefusedRequest` if it is refused.
+
+        Of ``gateway/start`` only what is wrong need be given.
+        """
+        assert self.caller is not None
+        self.script.now_ms = self.now
+        begins = operation == "gateway/start"
+        answer = self.caller.attempt(operation, {**self.start_params(), **params} if begins else params)
+        self.running = self.running or begins
+        return answer
+
+    def start_params(self) -> dict[str, Any]:
+        """What ``gateway/start`` is given for this world's folder, at its present instant."""
+        return {
+            "nowMs": self.now,
+            "stateDir": str(self.state_dir),
+            "modelUrl": self.server.url,
+            "token": secrets.token_hex(16),
+            "hostZone": self.host_zone,
+            "config": self.config,
+            "model": InProcessModel(self.script),
+        }
+
     def start(self) -> None:
-        """``gateway/start`` on this world's folder, at its present instant."""
-        self.call(
-            "gateway/start",
-            {
-                "nowMs": self.now,
-                "stateDir": str(self.state_dir),
-                "modelUrl": self.server.url,
-                "token": secrets.token_hex(16),
-                "hostZone": self.host_zone,
-                "config": self.config,
-                "model": InProcessModel(self.script),
-            },
-        )
+        """``gateway/start``; raises :class:`TargetError`."""
+        self.call("gateway/start", self.start_params())
         self.running = True
 
     def stop(self) -> None:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import bounds, contexts, durability, edits, keys, reaping, runs, slots, targets
+from . import (
+    bounds,
+    contexts,
+    desk,
+    durability,
+    edits,
+    inputs,
+    keys,
+    lasting,
+    reaping,
+    resolving,
+    runs,
+    slots,
+    targets,
+)
 from .altered import MUTANTS, Mutant
 
 __all__ = [
@@ -13,10 +27,14 @@ __all__ = [
     "Mutant",
     "bounds",
     "contexts",
+    "desk",
     "durability",
     "edits",
+    "inputs",
     "keys",
+    "lasting",
     "reaping",
+    "resolving",
     "runs",
     "slots",
     "targets",

@@ -21,6 +21,7 @@ SLOW = (
     "test_cron_slots_match_the_oracle",
     "test_cron_dialect",
     "test_any_name_is_opaque",
+    "test_every_run_is_where_its_job_says",
     "test_files_do_not_become_ever_more",
 )
 """Tests that cost as much as all others together: only for gateways that are expected to fail there."""
