@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ..driver import Driver, every
@@ -100,7 +102,8 @@ def test_a_second_start_during_a_run_is_refused(cronsession_driver: Driver, enab
     d = cronsession_driver
     if not enabled:
         d.require("job.disable")
-    job = d.add(target="isolated", **({} if enabled else {"enabled": False}))
+    more: dict[str, Any] = {} if enabled else {"enabled": False}
+    job = d.add(target="isolated", **more)
     d.answers(job, hold())
     first = d.trigger(job)
     d.expect(first.started, f"the first manual start was refused: {first.reason}")

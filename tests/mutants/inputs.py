@@ -25,21 +25,21 @@ class Guessing(Deaf):
         return int(value) if isinstance(value, float) and value == value else value
 
 
-@wrong("bugs:S17", "JOB-020")
+@wrong("bugs:S17", "JOB-020", "JOB-029")
 class AddGuesses(Guessing):
     """A number may come as text, or with a fraction, when a job is added."""
 
     on = ("add",)
 
 
-@wrong("bugs:S17", "JOB-021")
+@wrong("bugs:S17", "JOB-021", "JOB-030")
 class EditGuesses(Guessing):
     """A number may come as text, or with a fraction, when a job is edited."""
 
     on = ("edit",)
 
 
-@wrong("openclaw:VAL-16", "JOB-020", "JOB-021")
+@wrong("openclaw:VAL-16", "JOB-029", "JOB-030")
 class NegativeIsNone(Deaf):
     """A time-out of zero or less is no time-out."""
 
