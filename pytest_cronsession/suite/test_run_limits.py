@@ -30,9 +30,7 @@ def test_no_more_runs_than_there_may_be(cronsession_driver: Driver) -> None:
     for job in (*jobs, by_hand):
         d.answers(job, hold(slot + 20 * MINUTE))
     d.advance_to(slot + MINUTE)
-    d.expect(
-        _begun(d, *jobs) == 2, f"{_begun(d, *jobs)} of 4 due runs are under way, there is room for two"
-    )
+    d.expect(_begun(d, *jobs) == 2, f"{_begun(d, *jobs)} of 4 due runs are under way, there is room for two")
     d.trigger(by_hand)
     d.advance(minutes=1)
     d.expect(
@@ -49,8 +47,9 @@ def _begun(d: Driver, *jobs: Handle) -> int:
 def test_what_waits_for_room_starts_in_order(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     slot = _next_hour(d)
+    hour = slot // (60 * MINUTE) % 24
     first, third, second = (
-        d.add(cron(f"{minute} * * * *", "UTC"), **long_timeout(d)) for minute in (0, 10, 5)
+        d.add(cron(f"{minute} {hour} * * *", "UTC"), **long_timeout(d)) for minute in (0, 10, 5)
     )
     d.answers(first, hold(slot + 20 * MINUTE))
     d.answers(second, hold(slot + 30 * MINUTE))
@@ -90,9 +89,7 @@ def test_a_refused_run_is_not_repeated(cronsession_driver: Driver) -> None:
     job = d.add(HOURLY, retry={"maxRetries": 3, "backoffMs": [MINUTE]})
     d.answers(job, always=ERROR)
     d.advance_to(slot + 50 * MINUTE)
-    d.expect(
-        len(d.turns(job)) == 1, f"the model refused a run and saw its text {len(d.turns(job))} times"
-    )
+    d.expect(len(d.turns(job)) == 1, f"the model refused a run and saw its text {len(d.turns(job))} times")
 
 
 @requirement("CS-RUN-012")

@@ -231,7 +231,9 @@ class PassingErrorsCount(Altered):
 
     def alter(self, engine: Engine) -> None:
         def settle(inner: Callable[..., None], job: Job, run: Run, now: int) -> None:
-            inner(job, replace(run, cause="refused") if run.status == "error" and job.max_failures else run, now)
+            inner(
+                job, replace(run, cause="refused") if run.status == "error" and job.max_failures else run, now
+            )
 
         wrap(engine.scheduler.outcomes, "settle", settle)
 
