@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _JOB = re.compile(r"\[\[msg:([A-Za-z0-9-]+)\]\]")
@@ -82,6 +82,8 @@ class Script:
 
     def __init__(self, prefix: str = "t") -> None:
         self.now_ms = 0
+        # Hears of what a test changes: ``plan`` or ``release``, with the parameters as a trace keeps them.
+        self.on_change: Callable[[str, dict[str, Any]], None] = lambda do, params: None
         self._prefix = prefix
         self._changed = threading.Condition()
         self._plans: dict[str, list[Answer]] = {}
@@ -97,6 +99,9 @@ class Script:
 
     def plan(self, tag: str, *answers: Answer, always: Answer | None = None) -> None:
         """Answer the next turns of ``tag`` with ``answers`` in order, later ones with ``always`` (default ok)."""
+        self.on_change(
+            "plan", {"tag": tag, "answers": [asdict(a) for a in answers], "always": asdict(always or OK)}
+        )
         with self._changed:
             self._plans[tag] = list(answers)
             self._always[tag] = always or OK
@@ -165,10 +170,12 @@ class Script:
 
     def release(self, tag: str) -> None:
         """Let go of the held turns of one tag now."""
+        self.on_change("release", {"tag": tag})
         self._let_go(lambda t: t.tag == tag)
 
     def release_all(self) -> None:
         """Let go of everything; used when a world is closed."""
+        self.on_change("release", {})
         self._let_go(lambda _: True)
 
     def _let_go(self, chosen: Callable[[Turn], bool]) -> None:

@@ -63,6 +63,18 @@ def broken(report: dict[str, Any]) -> set[str]:
     return {row["id"] for row in report["requirements"] if row["outcome"] in BROKEN}
 
 
+def failing_tests(report: dict[str, Any]) -> set[str]:
+    """The test functions that found something, as ``test_x.py::test_y``."""
+    found = set()
+    for row in report["requirements"]:
+        if row["outcome"] in BROKEN:
+            first, *rest = row["message"].splitlines()
+            also = [line.removeprefix("also in: ") for line in rest if line.startswith("also in: ")]
+            cases = [first.partition(": ")[0], *(case for line in also for case in line.split(", "))]
+            found |= {case.partition("[")[0] for case in cases if "::" in case}
+    return found
+
+
 def errors(report: dict[str, Any]) -> dict[str, str]:
     """What could not be judged, because the gateway itself failed."""
     return {row["id"]: row["message"] for row in report["requirements"] if row["outcome"] == "error"}
