@@ -224,15 +224,20 @@ class Driver(Attempts):
         """The model turns made for this job's text, oldest first."""
         return self.model.turns(job.tag)
 
-    def runs(self, job: Handle | None = None) -> list[Run]:
-        """The runs since this test began that the gateway lists, oldest first."""
-        runs = [Run.parse(r) for r in self._call("run/list", {"sinceMs": self._since})["runs"]]
+    def runs(self, job: Handle | None = None, *, since_ms: int | None = None) -> list[Run]:
+        """The runs since ``since_ms``, or since this test began, that the gateway lists, oldest first."""
+        since = self._since if since_ms is None else since_ms
+        runs = [Run.parse(r) for r in self._call("run/list", {"sinceMs": since})["runs"]]
         mine = [r for r in runs if job is None or r.job_id == job.id]
         return sorted(mine, key=lambda r: r.started_ms or r.slot_ms or 0)
 
     def cancel(self, run_id: str) -> bool:
         """Stop a run; whether the gateway did."""
         return bool(self._call("run/cancel", {"id": run_id})["cancelled"])
+
+    def notices(self) -> list[dict[str, Any]]:
+        """What people were told since this test began."""
+        return list(self._call("notice/list", {"sinceMs": self._since})["notices"])
 
     def answers(self, job: Handle, *answers: Answer, always: Answer | None = None) -> None:
         """Script how the model answers the job's next turns, in order."""

@@ -99,7 +99,7 @@ def _zone(d: Driver, way: str) -> None:
 
 
 def _stagger(d: Driver, way: str) -> None:
-    d.require("schedule.cron")
+    d.require("schedule.cron", "schedule.stagger")
     plain, spread = cron("0 12 * * *"), {**cron("0 12 * * *"), "staggerMs": 180 * MINUTE}
     found = []
     for _ in range(6):
@@ -123,7 +123,7 @@ def _stagger(d: Driver, way: str) -> None:
 
 
 def _delete(d: Driver, way: str) -> None:
-    d.require("schedule.at")
+    d.require("schedule.at", "job.deleteAfterRun")
     job = _given(d, way, "deleteAfterRun", at(d.now + 5 * MINUTE), {}, deleteAfterRun=True)
     if job is not None:
         d.advance(minutes=6)

@@ -15,6 +15,7 @@ _NEEDS = {
     "maxFailures": "job.autoDisable",
     "catchUp": "job.catchUp",
     "enabled": "job.disable",
+    "deleteAfterRun": "job.deleteAfterRun",
 }
 _SCHEDULES = {
     "everyMs": "schedule.every",
@@ -22,7 +23,7 @@ _SCHEDULES = {
     "atMs": "schedule.at",
     "expr": "schedule.cron",
     "tz": "schedule.cron",
-    "staggerMs": "schedule.cron",
+    "staggerMs": "schedule.stagger",
 }
 
 

@@ -31,7 +31,7 @@ CAPABILITIES = (
     *("run.timeout", "receipts", "retention", "maintenance", "maintenance.bytes", "store.maintain"),
     *("store.sweep", "store.seed", "restart", "crash"),
     *("job.retry", "job.autoDisable", "job.catchUp", "run.concurrency", "run.history", "notices"),
-    *("archives", "maintenance.highWater"),
+    *("archives", "maintenance.highWater", "schedule.stagger", "job.deleteAfterRun"),
 )
 _NEED_DISK = ("restart", "crash", "store.seed")
 _NEED_MANUAL_CLOCK = ("clock.advance", "clock.jump")
