@@ -14,7 +14,8 @@ from .budget import NONE, Budget
 from .contract import Job, Run, Session, Trigger, Write
 from .effort import USUAL, Effort
 from .lifetime import Lifetime
-from .model import Answer, Turn, tag_text
+from .model import Answer, Turn, hold, tag_text
+from .trace import instant
 from .wishes import at, cron, every, quiet, wish
 from .worlds import World
 
@@ -230,9 +231,17 @@ class Driver(Lifetime):
     def row(self, key: str | None) -> Session | None:
         return next((s for s in self.sessions() if s.key == key), None)
 
-    def say(self, session: Mapping[str, Any], text: str = "Hello.", agent: str | None = None) -> Turn:
-        """A human turn; returns the turn that reached the model."""
+    def say(
+        self,
+        session: Mapping[str, Any],
+        text: str = "Hello.",
+        agent: str | None = None,
+        answer: Answer | None = None,
+    ) -> Turn:
+        """A human turn, answered with ``answer``; returns the turn that reached the model."""
         tag = self.model.new_tag()
+        if answer is not None:
+            self.answers(Handle("", tag, Write(None, None)), answer)
         params = {
             "session": dict(session),
             "text": tag_text(text, tag),
@@ -245,8 +254,28 @@ class Driver(Lifetime):
             self.fail("a human turn was sent and nothing reached the model")
         return turns[-1]
 
+    def say_held(self, session: Mapping[str, Any], until_ms: int, text: str = "Hello.") -> Turn:
+        """A human turn whose answer comes at ``until_ms``; returns it while it waits.
+
+        The answer to the request may come before that of the model or after it, so nobody waits for it.
+        """
+        tag = self.model.new_tag()
+        self.model.plan(tag, hold(until_ms))
+        params = {"session": dict(session), "text": tag_text(text, tag)}
+        self.world.send("session/send", params)
+        self.trace.call(self.now, "session/send", params, {"waits until": instant(until_ms)})
+        self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=30)
+        turns = self.model.turns(tag)
+        if not turns:
+            self.fail("a human turn was sent and nothing reached the model")
+        return turns[-1]
+
     def maintain(self, *, dry_run: bool) -> dict[str, Any]:
         return self._call("store/maintain", {"dryRun": dry_run})
+
+    def sweep(self) -> list[str]:
+        """Ask for a sweep; the keys that it removed. Only for tests about that."""
+        return list(self._call("store/sweep")["removed"])
 
     def spawn(self) -> Driver:
         """A driver of a new world of the same target and config; its user closes ``world``."""

@@ -86,9 +86,18 @@ class Lifetime(Verdicts):
         self.trace.note(self.now, "start")
         self.world.start()
 
-    def restart(self) -> None:
-        """Stop in good order and start again on the same folder."""
+    def restart(self, config: Mapping[str, Any] | None = None) -> None:
+        """Stop in good order and start again on the same folder, where given with these members changed."""
         self.stop()
+        if config is not None:
+            self.world.config = {**self.world.config, **config}
+            self.trace.note(self.now, f"config {self.world.config}")
+        self.start()
+
+    def be_down(self, **delta: float) -> None:
+        """Stop in good order, let time pass, and start again on the same folder."""
+        self.stop()
+        self.world.pass_time(self.now + delta_ms(delta))
         self.start()
 
     def crash(self) -> None:

@@ -127,6 +127,12 @@ class World:
         under_way = [self.caller.start(operation, params) for operation, params in calls]
         return [pending.result() for pending in under_way]
 
+    def send(self, operation: str, params: dict[str, Any]) -> None:
+        """Send a request whose answer nobody waits for."""
+        assert self.caller is not None
+        self.script.now_ms = self.now
+        self.caller.start(operation, params)
+
     def start(self) -> None:
         """``gateway/start`` on this world's folder, at its present instant."""
         self.call(

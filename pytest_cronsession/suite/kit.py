@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from ..contract import Session, Write
 from ..driver import Driver, Handle
+from ..model import Answer
 from ..outcomes import ConformanceFailure
 from ..trace import instant
 
@@ -119,3 +120,16 @@ def receipts(driver: Driver, job: Handle) -> set[str]:
 def listed(driver: Driver, keys: set[str]) -> set[str]:
     """Which of these rows session/list still shows."""
     return keys & {s.key for s in driver.sessions()}
+
+
+def all_rows(driver: Driver) -> set[str]:
+    """The keys of every listed row."""
+    return {s.key for s in driver.sessions()}
+
+
+def answering(driver: Driver, text: str, count: int = 1) -> list[str]:
+    """Tags of messages that the model will answer with ``text``."""
+    tags = [driver.model.new_tag() for _ in range(count)]
+    for tag in tags:
+        driver.model.plan(tag, always=Answer("ok", text))
+    return tags

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import bounds, contexts, durability, edits, keys, reaping, runs, slots, targets
+from . import bounds, contexts, durability, edits, keys, leftovers, reaping, runs, slots, targets
 from .altered import MUTANTS, Mutant
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "durability",
     "edits",
     "keys",
+    "leftovers",
     "reaping",
     "runs",
     "slots",
