@@ -295,9 +295,10 @@ def test_receipts_are_bounded_by_rate_and_retention(cronsession_driver: Driver) 
 @pytest.mark.cronsession_config(sessionRetentionMs=HOUR, archiveMs=6 * HOUR)
 def test_a_transcript_is_put_aside_for_its_time(cronsession_driver: Driver) -> None:
     d = cronsession_driver
+    job = d.add(target="isolated")
     before = d.disk().bytes
     # So much that what a gateway writes down for itself meanwhile does not count.
-    said = sum(_say_much(d) for _ in range(20))
+    said = sum(_say_much(d, job) for _ in range(20))
     d.advance_to(d.now + HOUR + sweep_ms(d))
     d.advance(hours=4)
     kept = d.disk().bytes - before
@@ -308,9 +309,10 @@ def test_a_transcript_is_put_aside_for_its_time(cronsession_driver: Driver) -> N
 @pytest.mark.cronsession_config(sessionRetentionMs=HOUR, archiveMs=2 * HOUR)
 def test_what_was_put_aside_goes_in_its_time(cronsession_driver: Driver) -> None:
     d = cronsession_driver
+    job = d.add(target="isolated")
     sizes, said = [], 0
     for _ in range(4):
-        said = sum(_say_much(d) for _ in range(6))
+        said = sum(_say_much(d, job) for _ in range(6))
         d.advance_to(d.now + 3 * HOUR + 2 * sweep_ms(d))
         sizes.append(d.disk().bytes)
     grown = sizes[-1] - sizes[1]
@@ -319,12 +321,11 @@ def test_what_was_put_aside_goes_in_its_time(cronsession_driver: Driver) -> None
     )
 
 
-def _say_much(d: Driver) -> int:
+def _say_much(d: Driver, job: Handle) -> int:
     """A run whose reply is long and hard to compress; its length in bytes."""
     from random import Random
 
     text = Random(d.model.new_tag()).randbytes(150_000).hex()
-    job = d.add(target="isolated")
     d.answers(job, Answer("ok", text))
     d.evidence(job)
     return len(text) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import bounds, contexts, durability, edits, keys, leftovers, reaping, runs, slots, targets
+from . import bounds, contexts, durability, edits, keys, leftovers, limits, reaping, runs, slots, targets
 from .altered import MUTANTS, Mutant
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "edits",
     "keys",
     "leftovers",
+    "limits",
     "reaping",
     "runs",
     "slots",

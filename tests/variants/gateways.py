@@ -105,6 +105,9 @@ class OpaqueKeys(Altered, does={"dst": "both"}):
         answer = super().store_maintain(params)
         return {**answer, "removed": [self._shown(key) for key in answer["removed"]]}
 
+    def store_sweep(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"removed": [self._shown(key) for key in super().store_sweep(params)["removed"]]}
+
     def alter(self, engine: Engine) -> None:
         def describe(inner: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:
             data = inner(job)
