@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import bounds, contexts, durability, edits, keys, leftovers, limits, reaping, runs, slots, targets
+from . import (
+    bounds,
+    comeback,
+    contexts,
+    durability,
+    edits,
+    forgetting,
+    keys,
+    leftovers,
+    limits,
+    reaping,
+    runs,
+    slots,
+    targets,
+)
 from .altered import MUTANTS, Mutant
 
 __all__ = [
     "MUTANTS",
     "Mutant",
     "bounds",
+    "comeback",
     "contexts",
     "durability",
     "edits",
+    "forgetting",
     "keys",
     "leftovers",
     "limits",
