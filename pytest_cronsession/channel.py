@@ -238,4 +238,8 @@ def _frames(error: BaseException) -> str:
 
 
 def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {shorten(str(error))}"
+    try:
+        text = shorten(str(error))
+    except Exception:
+        text = "(its own message cannot be made)"
+    return f"{type(error).__name__}: {text}"

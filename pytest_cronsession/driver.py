@@ -15,6 +15,7 @@ from .contract import Job, Run, Session, Trigger, Write
 from .effort import USUAL, Effort
 from .lifetime import Lifetime
 from .model import Answer, Turn, hold, tag_text
+from .recording import Recording, seen_turns
 from .trace import instant
 from .wishes import at, cron, every, quiet, wish
 from .worlds import World
@@ -53,8 +54,11 @@ class Driver(Lifetime):
         effort: Effort = USUAL,
     ) -> None:
         super().__init__(world, requirement, on_witness or (lambda requirement, n: None))
+        world.script.on_change = self._scripted
+        self._begun = world.now
         self.budget, self.effort = budget, effort
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
+        self._config = world.config
         self._since = max(0, world.now - 60_000)
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
 
@@ -65,6 +69,21 @@ class Driver(Lifetime):
     def fresh_name(self, stem: str) -> str:
         """A session name that no other test of this world uses."""
         return f"{stem}-{self.model.new_tag()}"
+
+    def evidence_of(self, requirement: str, message: str) -> Callable[[], Recording]:
+        steps, turns = tuple(self.trace.steps), tuple(self.model.turns())
+        return lambda: Recording(
+            requirement=requirement,
+            message=message,
+            config=self._config,
+            host_zone=self.world.host_zone,
+            start_ms=self._begun,
+            steps=steps,
+            turns=seen_turns(turns, since_ms=self._begun),
+        )
+
+    def _scripted(self, do: str, params: dict[str, Any]) -> None:
+        self.trace.note(self.now, "", do, **params)
 
     # --- jobs ----------------------------------------------------------------------------------------
 
@@ -85,13 +104,14 @@ class Driver(Lifetime):
         """Add a job, which the gateway may refuse. ``caller`` is the session the request is made from.
 
         Without a schedule the job does not come due by itself. Without a target its runs have fresh sessions, where
-        the gateway can do that; on one that costs real time a session of its own name, which costs least.
+        the gateway can do that; on one that costs real time a lasting one, which costs least: the first job of a
+        test in a session that all tests of the world share, any other one in a session of its own.
         """
         tag = self.model.new_tag()
         if target is None:
             lasting = self.has("session.named") and self.budget.limited
             target = "isolated" if self.has("session.isolated") and not lasting else "named"
-            name = self.fresh_name("any") if target == "named" else None
+            name = None if target == "isolated" else self.fresh_name("any") if self._mine else "any"
         kind = payload or ("systemEvent" if target == "main" else "agentTurn")
         job = {
             "name": f"job {tag}",
@@ -219,8 +239,7 @@ class Driver(Lifetime):
         """
         with self._needed():
             answers = self.world.together(calls)
-        for (operation, params), answer in zip(calls, answers, strict=True):
-            self.trace.call(self.now, f"together: {operation}", params, answer)
+        self.trace.together(self.now, calls, answers)
         return answers
 
     # --- sessions and store ----------------------------------------------------------------------------
@@ -262,8 +281,9 @@ class Driver(Lifetime):
         tag = self.model.new_tag()
         self.model.plan(tag, hold(until_ms))
         params = {"session": dict(session), "text": tag_text(text, tag)}
+        told = f"session/send, answered at {instant(until_ms)}"
+        self.trace.note(self.now, told, "send", operation="session/send", params=params)
         self.world.send("session/send", params)
-        self.trace.call(self.now, "session/send", params, {"waits until": instant(until_ms)})
         self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=30)
         turns = self.model.turns(tag)
         if not turns:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from . import __version__, collection, results
+from . import __version__, collection, keeping, results
 from . import state as states
 from .collection import case_of, is_suite_item
 from .outcomes import Result
@@ -50,6 +50,7 @@ class Judge:
         option = self.config.option
         if not (option.collectonly or option.showfixtures or option.show_fixtures_per_test):
             self.state.hello = states.ask(self.state, self._say)
+            keeping.clear(self.config, self.state.options)
 
     def _say(self, text: str) -> None:
         terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")

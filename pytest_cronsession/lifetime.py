@@ -50,6 +50,7 @@ class Lifetime(Verdicts):
     def settle(self, ended: Callable[[], bool]) -> None:
         """Let what was started come to its end: by the virtual clock, or by waiting in real time."""
         if not self.hello.realtime:
+            self.trace.note(self.now, "", "settle")
             with self._needed():
                 self.world.advance(self.now)
             return
@@ -65,34 +66,35 @@ class Lifetime(Verdicts):
 
     def advance_to(self, instant_ms: int) -> None:
         """Let virtual time pass up to and including an instant."""
-        self.trace.note(self.now, f"advance to {instant(instant_ms)}")
+        self.trace.note(self.now, f"advance to {instant(instant_ms)}", "advance", toMs=instant_ms)
         with self._needed():
             self.world.advance(instant_ms)
 
     def jump(self, **delta: float) -> None:
         """The wall clock is suddenly later, as after a suspended laptop: ``jump(minutes=65)``."""
         to_ms = self.now + delta_ms(delta)
-        self.trace.note(self.now, f"jump to {instant(to_ms)}")
+        self.trace.note(self.now, f"jump to {instant(to_ms)}", "jump", toMs=to_ms)
         with self._needed():
             self.world.jump(to_ms)
 
     def stop(self) -> None:
         self.worn = True
-        self.trace.note(self.now, "stop")
+        self.trace.note(self.now, "stop", "stop")
         with self._needed():
             self.world.stop()
 
-    def start(self) -> None:
-        self.trace.note(self.now, "start")
+    def start(self, config: Mapping[str, Any] | None = None) -> None:
+        """Start on the same folder, where given with these members of the configuration changed."""
+        params: dict[str, Any] = {"toMs": self.now}
+        if config is not None:
+            params["config"] = self.world.config = {**self.world.config, **config}
+        self.trace.note(self.now, "start" + (f" with {config}" if config else ""), "start", **params)
         self.world.start()
 
     def restart(self, config: Mapping[str, Any] | None = None) -> None:
         """Stop in good order and start again on the same folder, where given with these members changed."""
         self.stop()
-        if config is not None:
-            self.world.config = {**self.world.config, **config}
-            self.trace.note(self.now, f"config {self.world.config}")
-        self.start()
+        self.start(config)
 
     def be_down(self, **delta: float) -> None:
         """Stop in good order, let time pass, and start again on the same folder."""
@@ -103,18 +105,18 @@ class Lifetime(Verdicts):
     def crash(self) -> None:
         """Kill the gateway and start a new instance on the same folder."""
         self.go_down()
-        self.world.reopen()
+        self.come_back()
 
     def go_down(self) -> None:
         """Kill the gateway; :meth:`come_back` starts a new instance."""
         self.worn = True
-        self.trace.note(self.now, "crash")
+        self.trace.note(self.now, "crash", "crash")
         self.world.crash()
 
     def come_back(self, after: Mapping[str, float] | None = None) -> None:
         """Start a new instance, ``after`` some virtual time: ``come_back({"hours": 1})``."""
         self.world.pass_time(self.now + delta_ms(after or {}))
-        self.trace.note(self.now, "start again")
+        self.trace.note(self.now, "start again", "reopen", toMs=self.now)
         self.world.reopen()
 
     def _call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:

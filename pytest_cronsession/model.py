@@ -12,10 +12,10 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-_JOB = re.compile(r"\[\[msg:([A-Za-z0-9-]+)\]\]")
+MESSAGE_TAG = re.compile(r"\[\[msg:([A-Za-z0-9-]+)\]\]")
 _TURN = re.compile(r"\[\[turn:([A-Za-z0-9-]+)\]\]")
 
 
@@ -82,6 +82,8 @@ class Script:
 
     def __init__(self, prefix: str = "t") -> None:
         self.now_ms = 0
+        # Hears of what a test changes: ``plan`` or ``release``, with the parameters as a trace keeps them.
+        self.on_change: Callable[[str, dict[str, Any]], None] = lambda do, params: None
         self._prefix = prefix
         self._changed = threading.Condition()
         self._plans: dict[str, list[Answer]] = {}
@@ -97,6 +99,9 @@ class Script:
 
     def plan(self, tag: str, *answers: Answer, always: Answer | None = None) -> None:
         """Answer the next turns of ``tag`` with ``answers`` in order, later ones with ``always`` (default ok)."""
+        self.on_change(
+            "plan", {"tag": tag, "answers": [asdict(a) for a in answers], "always": asdict(always or OK)}
+        )
         with self._changed:
             self._plans[tag] = list(answers)
             self._always[tag] = always or OK
@@ -106,10 +111,12 @@ class Script:
         given = request.get("messages")
         messages = tuple(given) if isinstance(given, list | tuple) else ()
         texts = [(m.get("role"), _text(m.get("content"))) for m in messages if isinstance(m, Mapping)]
-        tags = tuple(t for role, text in texts if role == "user" for t in _JOB.findall(text))
+        tags = tuple(t for role, text in texts if role == "user" for t in MESSAGE_TAG.findall(text))
         # What is asked now stands after the last reply; before it is history, other jobs' tags included.
         last_reply = max((i for i, (role, _) in enumerate(texts) if role == "assistant"), default=-1)
-        asked = [t for role, text in texts[last_reply + 1 :] if role == "user" for t in _JOB.findall(text)]
+        asked = [
+            t for role, text in texts[last_reply + 1 :] if role == "user" for t in MESSAGE_TAG.findall(text)
+        ]
         saw = frozenset(n for _, text in texts for n in _TURN.findall(text))
         with self._changed:
             tag = asked[-1] if asked else None
@@ -165,10 +172,12 @@ class Script:
 
     def release(self, tag: str) -> None:
         """Let go of the held turns of one tag now."""
+        self.on_change("release", {"tag": tag})
         self._let_go(lambda t: t.tag == tag)
 
     def release_all(self) -> None:
         """Let go of everything; used when a world is closed."""
+        self.on_change("release", {})
         self._let_go(lambda _: True)
 
     def _let_go(self, chosen: Callable[[Turn], bool]) -> None:

@@ -5,21 +5,30 @@ The suite raises these; the plugin turns them into results. Nothing here knows p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .recording import Recording
 
 
 class ConformanceFailure(AssertionError):
     """The gateway broke a requirement.
 
     ``message`` is what a reader sees: the sentence is added by the plugin, so it says only
-    what was expected, what was observed and when.
+    what was expected, what was observed and when. ``evidence`` makes the recording of what led there, ``trace`` is the
+    file that it was written to.
     """
 
-    def __init__(self, requirement: str, message: str) -> None:
+    def __init__(
+        self, requirement: str, message: str, evidence: Callable[[], Recording] | None = None
+    ) -> None:
         super().__init__(f"{requirement}: {message}")
         self.requirement = requirement
         self.message = message
+        self.evidence = evidence
+        self.trace = ""
 
 
 class NotApplicable(Exception):

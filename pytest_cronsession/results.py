@@ -106,8 +106,7 @@ def _raised(
     for leaf in leaves(exception):
         match leaf:
             case ConformanceFailure():
-                trace = str(getattr(leaf, "trace", ""))
-                yield Result(leaf.requirement, case, "fail", message=leaf.message, trace=trace)
+                yield Result(leaf.requirement, case, "fail", message=leaf.message, trace=leaf.trace)
             case NotApplicable():
                 yield from (Result(i, case, "not-applicable", message=str(leaf)) for i in open_ids)
             case NotObserved():

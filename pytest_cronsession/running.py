@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from . import collection, results
+from . import collection, keeping, results
 from .catalog import inapplicable
 from .collection import SuiteModule, case_of, is_suite_item, requirement_ids
-from .outcomes import NotApplicable, Result
+from .outcomes import ConformanceFailure, NotApplicable, Result
 from .state import State
 from .verdict import display
 
@@ -106,6 +106,7 @@ class Runner:
         raised = item.stash.setdefault(_RAISED, {})
         if call.excinfo is not None:
             raised[call.when] = call.excinfo.value
+            self._keep_traces(item, call.excinfo.value)
         elif call.when == "setup":
             return
         found = self._results(item, raised)
@@ -116,6 +117,13 @@ class Runner:
             ours = all(results.is_ours(e) for e in raised.values())
             self._dress(report, shown, found, plain=ours)
         item.stash[_SHOWN] = shown
+
+    def _keep_traces(self, item: pytest.Item, exception: BaseException) -> None:
+        for leaf in results.leaves(exception):
+            if isinstance(leaf, ConformanceFailure):
+                file = keeping.keep(leaf, item.config, self.state.options, case_of(item.nodeid))
+                if file is not None:
+                    leaf.trace = keeping.shown(file, self.state.options)
 
     def _results(self, item: pytest.Item, raised: dict[str, BaseException]) -> list[Result]:
         catalog, ids, case = self.state.catalog, requirement_ids(item), case_of(item.nodeid)
@@ -174,7 +182,10 @@ class Runner:
                 requirement = self.state.catalog[result.requirement]
                 sentence = textwrap.fill(f"{requirement.id} {requirement.level}: {requirement.text}", 100)
                 again = self.state.command("-k", requirement.id)
-                blocks.append(f"{sentence}\n\n{textwrap.indent(result.message, '  ')}\n\nrun again: {again}")
+                steps = f"\nreplay:    cronsession replay {result.trace}" if result.trace else ""
+                blocks.append(
+                    f"{sentence}\n\n{textwrap.indent(result.message, '  ')}\n\nrun again: {again}{steps}"
+                )
         return "\n\n".join(blocks)
 
     @pytest.hookimpl(tryfirst=True)

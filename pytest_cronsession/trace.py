@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -32,13 +32,45 @@ def instant(ms: int | None, zone: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a test: a call with its answer, or a note."""
+    """One step of a test: a call with its answer, or something done to the gateway's time, life or model.
+
+    ``do`` is ``call`` or a word of :data:`DEEDS`; ``text`` is how a person reads it, empty where nobody needs to.
+    """
 
     at_ms: int
     text: str
+    do: str = "call"
     operation: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     answer: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Only the members that say something; answers that cannot be written as JSON are told as text."""
+        data = {
+            "atMs": self.at_ms,
+            "do": self.do,
+            "operation": self.operation,
+            "params": self.params,
+            "answer": self.answer,
+            "text": "" if self.do == "call" else self.text,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(data, default=str))
+        return {name: value for name, value in plain.items() if value not in ("", {})}
+
+
+DEEDS: Mapping[str, str] = {
+    "advance": "clock/advance to params.toMs, stopping at scripted releases",
+    "jump": "clock/jump to params.toMs",
+    "settle": "clock/advance to the present instant",
+    "stop": "gateway/stop",
+    "start": "gateway/start on the same folder, at params.toMs and with params.config where they are given",
+    "send": "params.operation with params.params, whose answer nobody waits for",
+    "crash": "kill the instance",
+    "reopen": "a new instance on the same folder, at params.toMs",
+    "together": "params.calls, each an operation and its parameters, sent before the first is answered",
+    "plan": "the model answers the next turns of params.tag with params.answers, later ones with params.always",
+    "release": "the model lets go of the held turns of params.tag, or of all",
+}
 
 
 class Trace:
@@ -47,22 +79,36 @@ class Trace:
     def __init__(self) -> None:
         self.steps: list[Step] = []
 
-    def note(self, at_ms: int, text: str) -> None:
-        self.steps.append(Step(at_ms, text))
+    def note(self, at_ms: int, text: str, do: str, **params: Any) -> None:
+        """Something other than a call: ``do`` is a word of :data:`DEEDS`."""
+        assert do in DEEDS, do
+        self.steps.append(Step(at_ms, text, do, params=params))
+
+    def together(
+        self, at_ms: int, calls: Sequence[tuple[str, Any]], answers: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Several calls that were sent before the first was answered."""
+        told = zip(calls, answers, strict=True)
+        lines = [
+            f"{operation} {compact(params)} -> {compact(answer)}" for (operation, params), answer in told
+        ]
+        text = "together: " + "\n            ".join(lines)
+        self.steps.append(Step(at_ms, text, "together", params={"calls": calls}, answer={"answers": answers}))
 
     def call(self, at_ms: int, operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-        text = f"{operation} {_compact(params)} -> {_compact(answer)}"
-        self.steps.append(Step(at_ms, text, operation, params, answer))
+        text = f"{operation} {compact(params)} -> {compact(answer)}"
+        self.steps.append(Step(at_ms, text, "call", operation, params, answer))
 
-    def script(self) -> str:
-        """The steps that changed something, the last ones first cut, one a line."""
-        told = [s for s in self.steps if s.operation not in _QUIET]
+    def script(self, *, quiet: bool = True) -> str:
+        """The steps, one a line, the first ones cut where they are many; ``quiet``: only what changed something."""
+        told = [s for s in self.steps if s.text and not (quiet and s.operation in _QUIET)]
         cut = len(told) - _SHOWN
         lines = [f"  ... {cut} steps before"] if cut > 0 else []
         lines += [f"  {instant(s.at_ms)}  {s.text}" for s in told[-_SHOWN:]]
         return "\n".join(["steps:", *lines]) if lines else "steps: none"
 
 
-def _compact(value: Mapping[str, Any], limit: int = 220) -> str:
+def compact(value: Mapping[str, Any], limit: int = 220) -> str:
+    """A message on one line, its end left out where it is long."""
     text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "), default=str)
     return text if len(text) <= limit else text[: limit - 4] + " ..."

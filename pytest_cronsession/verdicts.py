@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from .contract import Hello
 from .outcomes import ConformanceFailure, NotApplicable, NotObserved
+from .recording import Recording
 from .trace import Trace
 from .worlds import missing_capabilities
 
@@ -52,7 +53,14 @@ class Verdicts:
     def fail(self, message: str, requirement: str | None = None) -> None:
         """Fail a requirement; the message gets the steps that led here."""
         self.failed = True
-        raise ConformanceFailure(requirement or self.requirement, f"{message}\n{self.trace.script()}")
+        broken = requirement or self.requirement
+        raise ConformanceFailure(
+            broken, f"{message}\n{self.trace.script()}", self.evidence_of(broken, message)
+        )
+
+    def evidence_of(self, requirement: str, message: str) -> Callable[[], Recording] | None:
+        """What it takes to go through a failure again, put together when somebody wants it."""
+        return None
 
     def judge(self, findings: Iterable[str], requirement: str | None = None) -> None:
         """What a checker says: no finding is a witness, any is a failure."""

@@ -144,6 +144,8 @@ def _block(
     else:
         yield from (Line(text) for text in seen(row.message, width))
     yield Line(f"  run:  {rerun(row.id)}")
+    if row.trace:
+        yield Line(f"  replay: cronsession replay {row.trace}")
 
 
 _WORDS = {"error": "could not be judged", "fixed": "stale baseline entry"}

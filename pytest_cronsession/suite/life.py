@@ -100,7 +100,7 @@ class Life(RuleBasedStateMachine):
         if self.law == BOUNDED and minutes * 60_000 > sweep_ms(self.d):
             self._look_at_bounds()
 
-    @precondition(lambda self: self.restarts < 2)
+    @precondition(lambda self: self.restarts < self.d.few(2, 1))
     @rule()
     def restart(self) -> None:
         self.restarts += 1

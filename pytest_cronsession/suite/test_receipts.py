@@ -82,7 +82,7 @@ def test_receipts_go_after_the_job_has_another_session(cronsession_driver: Drive
 def test_the_receipt_of_a_one_shot_goes(cronsession_driver: Driver, deleted: bool) -> None:
     d = cronsession_driver
     before = all_rows(d)
-    options = {"deleteAfterRun": True} if deleted else {}
+    options: dict[str, Any] = {"deleteAfterRun": True} if deleted else {}
     _, job = d.try_add(at(d.now + 10 * MINUTE), target="isolated", **options)
     if job is None:
         d.pass_over("the gateway takes no deleteAfterRun")

@@ -130,6 +130,9 @@ class Fake:
         self.waited += 1
         if self.waited == 1:
             return {"status": "timeout"}
+        if MODE in ("busy", "broken") and (MODE == "broken" or self.waited == 2):
+            owner = "StateDatabaseCoordinatorContentionError: another OpenClaw process owns state-lifecycle"
+            return {"status": "error", "error": owner if MODE == "busy" else "no model"}
         return {
             "status": "ok",
             "terminalReceipt": {"sessionId": "s1"},

@@ -164,7 +164,9 @@ def test_a_human_turn_is_read_back(fake: Package, tmp_path: Path, word: str, rep
     mode(fake, word)
     wish = {"session": {"target": "named", "name": "ABC"}, "text": "hi"}
     (sent,) = use(fake, tmp_path / "s", ("session_send", wish))
+    failure = sent.pop("failure", None)
     assert sent == {"sessionKey": "agent:main:abc", "sessionId": "s1", "reply": reply}
+    assert (failure is None) == (reply is not None)
 
 
 def test_a_version_that_lacks_a_request_is_refused_at_the_start(fake: Package, tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ class TestFindPackage:
     def test_folder(self, tmp_path: Path, below: str) -> None:
         root = make_package(tmp_path / "here" / below)
         found = find_package(None, str(tmp_path / "here"), tmp_path, silent)
-        assert found == Package(root, "2026.9.6", Path(sys.executable))
+        assert found == Package(
+            root, "2026.9.6", Path(sys.executable), compiled=tmp_path / "openclaw" / "compiled"
+        )
 
     def test_command_on_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         root = make_package(tmp_path / "lib" / "node_modules" / "openclaw", "2026.4.5")

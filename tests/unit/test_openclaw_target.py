@@ -124,6 +124,17 @@ def test_hello(fake: Package) -> None:
     assert "sessionKey" not in hello.policies
 
 
+@pytest.mark.parametrize(
+    ("word", "reply", "failure"), [("", True, None), ("busy", True, None), ("broken", False, "no model")]
+)
+def test_a_human_turn(fake: Package, tmp_path: Path, word: str, reply: bool, failure: str | None) -> None:
+    mode(fake, word)
+    wish = {"session": {"target": "named", "name": "abc"}, "text": "hi"}
+    (sent,) = use(fake, tmp_path / "s", ("session_send", wish))
+    assert (sent["reply"] is not None) == reply
+    assert sent.get("failure") == failure
+
+
 def test_operations(fake: Package, tmp_path: Path) -> None:
     write_store(tmp_path / "s" / "state", "main", [("agent:main:abc", "s1", 10, 1)])
     added, listed, changed, stale, refused, agent, gone, removed, again, jobs = use(

@@ -37,7 +37,7 @@ def test_a_trace_without_steps() -> None:
 
 def test_a_trace_tells_what_changed_something() -> None:
     trace = Trace()
-    trace.note(0, "advance to 1970-01-01 00:01:00Z")
+    trace.note(0, "advance to 1970-01-01 00:01:00Z", "advance", toMs=60_000)
     trace.call(60_000, "job/list", {}, {"jobs": []})
     trace.call(60_000, "job/remove", {"id": "é"}, {"removed": True})
     assert trace.script() == (
@@ -59,7 +59,7 @@ def test_a_trace_of_questions_only() -> None:
 def test_of_a_long_trace_the_end_is_shown() -> None:
     trace = Trace()
     for n in range(20):
-        trace.note(n, f"step {n}")
+        trace.note(n, f"step {n}", "stop")
     lines = trace.script().splitlines()
     assert lines[1] == "  ... 6 steps before"
     assert [line.split("  ")[-1] for line in lines[2:]] == [f"step {n}" for n in range(6, 20)]

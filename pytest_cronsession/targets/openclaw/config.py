@@ -111,7 +111,9 @@ def environment(package: Package, root: Path, port: int, params: Mapping[str, An
         "OPENCLAW_NO_AUTO_UPDATE",
         "OPENCLAW_OFFLINE",
     )
+    compiled = {} if package.compiled is None else {"NODE_COMPILE_CACHE": str(package.compiled)}
     return {
+        **compiled,
         "PATH": os.pathsep.join([str(package.node.parent), os.environ.get("PATH", os.defpath)]),
         "LANG": "C.UTF-8",
         "TZ": params["hostZone"],

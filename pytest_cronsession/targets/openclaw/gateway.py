@@ -23,6 +23,9 @@ from .versions import dialect_for
 Json = dict[str, Any]
 
 REPLY_S = 110.0
+BUSY = "StateDatabaseCoordinatorContentionError"
+"""A turn that 2026.9.6 gives up before it reaches the model: right after the boot on a busy machine, a process of
+its own may still hold the lock of its state. Whoever chats sends again."""
 
 CAPABILITIES = (
     *("schedule.at", "schedule.every", "schedule.cron"),
@@ -215,23 +218,31 @@ class OpenClawGateway:
         except mapping.Inexpressible as error:
             raise UnsupportedOperation("session/send", f"OpenClaw has no human turns in {error}") from error
         limit = time.monotonic() + REPLY_S
-        sent = await instance.must(
-            "session/send",
-            "chat.send",
-            {"sessionKey": key, "message": params["text"], "idempotencyKey": str(uuid.uuid4())},
-        )
+        while True:
+            ended = await self._said(instance, key, params["text"], limit)
+            if BUSY not in str(ended.get("error")) or time.monotonic() > limit:
+                return await self._reply(instance, key, ended)
+
+    @staticmethod
+    async def _said(instance: Instance, key: str, text: str, limit: float) -> Json:
+        """Send a message; how its turn ended."""
+        asked = {"sessionKey": key, "message": text, "idempotencyKey": str(uuid.uuid4())}
+        sent = await instance.must("session/send", "chat.send", asked)
         while True:
             # Shorter than what the clock holds up, so that it ends by itself.
             wait = {"runId": sent["runId"], "timeoutMs": REAL_BELOW_MS - 500}
             ended = await instance.must("session/send", "agent.wait", wait)
             if ended.get("status") not in ("timeout", "pending"):
-                return await self._reply(instance, key, ended)
+                return ended
             if time.monotonic() > limit:
                 raise instance.broken("session/send", f"no reply within {REPLY_S:g} s")
 
     async def _reply(self, instance: Instance, key: str, ended: Mapping[str, Any]) -> Json:
         said = await self._dialect.reply(instance, key, ended)
         answer: Json = {"sessionKey": key, "reply": said.text}
+        if said.text is None and ended.get("status") != "ok":
+            # Nobody asks for it, but whoever reads the trace of a failure wants to know.
+            answer["failure"] = str(ended.get("error") or ended.get("status"))
         if said.session_id:
             answer["sessionId"] = said.session_id
             # The gateway may spell the key in its own way.

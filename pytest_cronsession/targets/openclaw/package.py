@@ -6,7 +6,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...outcomes import TargetUsageError
@@ -20,11 +20,16 @@ ENTRY = "openclaw.mjs"
 
 @dataclass(frozen=True)
 class Package:
-    """An installed OpenClaw: its npm package folder, its version, and the Node binary to run it with."""
+    """An installed OpenClaw: its npm package folder, its version, and the Node binary to run it with.
+
+    ``compiled`` is where Node keeps what it compiled for the next boot; without one each gateway keeps
+    its own, below its state folder, for nothing.
+    """
 
     root: Path
     version: str
     node: Path
+    compiled: Path | None = None
 
 
 def find_package(version: str | None, value: str | None, cache: Path, say: Callable[[str], None]) -> Package:
@@ -43,10 +48,11 @@ def find_package(version: str | None, value: str | None, cache: Path, say: Calla
         from .install import install
 
         _need_signing(version)
-        return read_package(install(version, cache, node, say), node)
-    package = read_package(_folder(value) if value is not None else _on_path(), node)
-    _need_signing(package.version)
-    return package
+        package = read_package(install(version, cache, node, say), node)
+    else:
+        package = read_package(_folder(value) if value is not None else _on_path(), node)
+        _need_signing(package.version)
+    return replace(package, compiled=cache / "openclaw" / "compiled")
 
 
 def read_package(root: Path, node: Node) -> Package:

@@ -1,8 +1,9 @@
 """The gateway's time: moved for it, from one thing that is due to the next, and only when all is settled.
 
-Its clock stands while we do not move it. A virtual hour of the idle gateway is some 2,600 timers, so time
-in which nothing of a job is due is crossed in strides, as by a host that sleeps now and then; the last two
-seconds before something is due are not, and every timer in them fires in order.
+Its clock stands while we do not move it. A virtual hour of the idle gateway is some 2,600 timers, and each
+time its scheduler looks after its jobs it may sweep its sessions, at the price of a run. So time in which
+nothing of a job is due is crossed in one stride, as by a host that sleeps; the last two seconds before
+something is due are not, and every timer in them fires in order.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ Json = dict[str, Any]
 REAL_BELOW_MS = 2_000
 """Shorter timers are the gateway's own: polls and debounces, without which nothing would ever end."""
 FINE_MS = REAL_BELOW_MS  # nearer than this, a timer that the gateway arms anew would be one of those
-STRIDES, STRIDE_MS = 3, 60 * 60_000  # at most so many strides to the next thing that is due, or so long ones
 STEP_MS = 60_000  # while something goes on that waits for time
 LATE_MS = 1_000
 """A run may need a moment: a system event is taken up when its agent has been idle for half a second."""
@@ -58,7 +58,6 @@ class Timeline:
     async def advance(self, to_ms: int) -> None:
         """Let everything due up to and including ``to_ms`` happen; return when it has, at most ``LATE_MS`` later."""
         operation = "clock/advance"
-        stride = 0
         while True:
             jobs, waiting = await self.settle(operation)
             now = self.clock.now_ms
@@ -72,11 +71,9 @@ class Timeline:
                 # Something needs time, and nobody knows how much: every timer counts.
                 stop = min(stop, now + STEP_MS)
             elif stop - now > FINE_MS:
-                stride = stride or max(STRIDE_MS, (stop - now) // STRIDES)
-                await self._move(operation, self.clock.jump, min(stop - FINE_MS, now + stride))
+                await self._move(operation, self.clock.jump, stop - FINE_MS)
                 continue
             await self._move(operation, self.clock.advance, stop)
-            stride = 0
 
     async def jump(self, to_ms: int) -> None:
         """The clock is at ``to_ms`` at once, as after a suspended host."""

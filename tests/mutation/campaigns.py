@@ -1,0 +1,83 @@
+"""What is mutated, and which tests are to notice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ..mutants.judging import TIER, tests
+from ..mutants.worker import QUIET, Brief
+
+ROOT = Path(__file__).parents[2]
+# Here everything is imported before pytest looks at it.
+HERE = (*QUIET, "-W", "ignore:Module already imported")
+REFERENCE = "cronsession_reference"
+JUDGES = "pytest_cronsession"
+
+# By module of the reference: the suite's files that are about it, which go first.
+AREAS: Mapping[str, Sequence[str]] = {
+    "cron": ("scheduler",),
+    "cron_fields": ("scheduler",),
+    "slots": ("scheduler",),
+    "scheduler": ("scheduler", "store", "runs"),
+    "admission": ("runs", "scheduler"),
+    "runner": ("runs", "sessions", "scheduler"),
+    "outcomes": ("runs", "scheduler"),
+    "recovery": ("store", "scheduler"),
+    "start": ("store", "scheduler"),
+    "jobdesk": ("jobs", "scheduler_edits", "session"),
+    "resolver": ("session",),
+    "keys": ("session",),
+    "sessions": ("session", "life"),
+    "reaper": ("reaper", "life"),
+    "removal": ("reaper", "maintenance"),
+    "maintenance": ("maintenance", "life"),
+    "archive": ("reaper", "maintenance"),
+}
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """``modules`` are mutated; of ``packages`` nothing that was imported before is kept; ``limit_s`` for one trial."""
+
+    name: str
+    modules: Sequence[str]
+    packages: Sequence[str]
+    limit_s: float
+    least: float
+
+    def run(self, module: str) -> int:
+        """The tests that are to notice a mutation of this module; 0 if they do not."""
+        return _suite(module) if self.name == "reference" else _own_tests()
+
+
+def _suite(module: str) -> int:
+    words = AREAS[module.partition(".")[2]]
+
+    def rank(node: str) -> int:
+        file = node.partition("::")[0].removeprefix("cronsession/test_")
+        return next((i for i, word in enumerate(words) if file.startswith(word)), len(words))
+
+    nodes = sorted(tests(), key=rank)
+    return int(pytest.main([*HERE, "-x", "--cronsession-target=reference", TIER, *nodes], [Brief()]))
+
+
+def _own_tests() -> int:
+    files = [str(ROOT / "tests" / "unit" / f"test_{name}.py") for name in OWN_TESTS]
+    return int(pytest.main([*HERE, "-x", *files]))
+
+
+OWN_TESTS = ("checkers", "oracle", "dialect", "baseline", "catalog", "verdict")
+CAMPAIGNS = {
+    "reference": Campaign("reference", [f"{REFERENCE}.{name}" for name in AREAS], (REFERENCE,), 120, 0.85),
+    "judges": Campaign(
+        "judges",
+        [f"{JUDGES}.{name}" for name in ("checkers", "oracle", "baseline", "catalog")],
+        (JUDGES,),
+        60,
+        0.90,
+    ),
+}

@@ -1,0 +1,151 @@
+"""Right gateways under all conditions: ``python -m tests.proof.alarms [reference | variants] [--seeds N] [--record]``.
+
+The reference is looked at with N seeds at tier thorough (50), each variant with two at tier full; transport, xdist, the
+host's zone and the locale change from run to run, so that each two of them meet. Whatever is not conformant is a false
+alarm. Hours with all seeds; each run is told as it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..node import gateways as node
+from ..variants.gateways import VARIANTS
+from .gather import ALARMS
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What must not matter. ``workers`` 0 is without xdist."""
+
+    stdio: bool
+    workers: int
+    zone: str
+    locale: str
+
+
+# Each two answers of any two members occur together.
+ARRAY = (
+    Conditions(False, 0, "UTC", "C.UTF-8"),
+    Conditions(True, 2, "UTC", "tr_TR.UTF-8"),
+    Conditions(False, 2, "America/New_York", "tr_TR.UTF-8"),
+    Conditions(True, 0, "America/New_York", "C.UTF-8"),
+    Conditions(True, 0, "Asia/Kolkata", "tr_TR.UTF-8"),
+    Conditions(False, 2, "Asia/Kolkata", "C.UTF-8"),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of the suite against a right gateway."""
+
+    name: str
+    target: str
+    tier: str
+    seed: int
+    conditions: Conditions
+
+    def told(self) -> str:
+        """In a few words."""
+        c = self.conditions
+        way = "stdio" if c.stdio or self.target.startswith("stdio:") else "in process"
+        return f"{self.name}, {self.tier}, seed {self.seed}, {way}, -n {c.workers}, {c.zone}, {c.locale}"
+
+
+def reference_trials(seeds: int) -> Iterator[Trial]:
+    """The reference at tier thorough."""
+    for seed in range(1, seeds + 1):
+        yield _python("reference", "cronsession_reference:Gateway", "thorough", seed, seed)
+
+
+def variant_trials(seeds: int) -> Iterator[Trial]:
+    """Each variant at tier full."""
+    number = 0
+    for name in VARIANTS:
+        for seed in range(1, seeds + 1):
+            number += 1
+            yield _python(name, f"tests.variants.gateways:{name}", "full", seed, number)
+    for name in node.VARIANTS:
+        for seed in range(1, seeds + 1):
+            number += 1
+            target = f"stdio:{node.command('variant.mjs', [name])}"
+            yield Trial(f"node:{name}", target, "full", seed, ARRAY[number % len(ARRAY)])
+
+
+def _python(name: str, factory: str, tier: str, seed: int, number: int) -> Trial:
+    conditions = ARRAY[number % len(ARRAY)]
+    serve = shlex.join([sys.executable, "-m", "tests.proof.serve", factory])
+    return Trial(name, f"stdio:{serve}" if conditions.stdio else f"python:{factory}", tier, seed, conditions)
+
+
+def alarm(trial: Trial) -> str:
+    """What was wrong with the gateway in the suite's eyes; empty if nothing was."""
+    c = trial.conditions
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.json")
+        command = [
+            *(
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                f"--cronsession-report={report}",
+            ),
+            *(f"--cronsession-target={trial.target}", f"--cronsession-tier={trial.tier}"),
+            *(f"--cronsession-seed={trial.seed}", *(["-n", str(c.workers)] if c.workers else [])),
+        ]
+        env = {**os.environ, "TZ": c.zone, "LC_ALL": c.locale, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+        if not report.exists():
+            return f"no report: {done.stdout[-300:]}"
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    wrong = [
+        f"{r['id']} {r['outcome']}"
+        for r in found["requirements"]
+        if r["outcome"] in ("fail", "warn", "error")
+    ]
+    return ", ".join(wrong) or ("" if found["verdict"] == "conformant" else found["verdict"])
+
+
+def main() -> int:
+    """The exit code: 1 if there was a false alarm."""
+    parser = argparse.ArgumentParser(prog="python -m tests.proof.alarms", description=__doc__)
+    parser.add_argument("which", choices=("reference", "variants"))
+    parser.add_argument("--seeds", type=int, metavar="N")
+    parser.add_argument("--record", action="store_true")
+    given = parser.parse_args()
+    if given.which == "reference":
+        seeds = given.seeds or 50
+        trials, about = list(reference_trials(seeds)), f"The reference at tier thorough, {seeds} seeds"
+    else:
+        seeds = given.seeds or 2
+        trials, about = list(variant_trials(seeds)), f"Each variant at tier full, {seeds} seed(s)"
+    found = []
+    for number, trial in enumerate(trials, 1):
+        wrong = alarm(trial)
+        print(f"{'! ' if wrong else '  '}{number}/{len(trials)} {trial.told()} {wrong}", flush=True)
+        if wrong:
+            found.append(f"{trial.told()}: {wrong}")
+    if given.record:
+        document = json.loads(ALARMS.read_text(encoding="utf-8")) if ALARMS.exists() else {}
+        document[given.which] = {"about": about, "runs": len(trials), "found": found}
+        ALARMS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
