@@ -96,6 +96,26 @@ class Lifetime(Verdicts):
         self.stop()
         self.start(config)
 
+    def join(self, *, alias: bool = False) -> None:
+        """Start a second instance on the same folder, by a symbolic link to it where ``alias``."""
+        self.worn = True
+        self.trace.note(self.now, "a second instance" + (" by a link" if alias else ""), "join", alias=alias)
+        with self._needed():
+            self.world.join(alias=alias)
+
+    def part(self) -> None:
+        """End the second instance."""
+        self.trace.note(self.now, "end the second instance", "part")
+        self.world.part()
+
+    def ask_second(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One operation of the second instance."""
+        assert self.world.second is not None
+        told = f"the second instance: {operation}"
+        self.trace.note(self.now, told, "second", operation=operation, params=params or {})
+        with self._needed():
+            return self.world.second.call(operation, params)
+
     def be_down(self, **delta: float) -> None:
         """Stop in good order, let time pass, and start again on the same folder."""
         self.stop()

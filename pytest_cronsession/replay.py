@@ -78,6 +78,13 @@ class Replay:
                 world.pass_time(params.get("toMs", world.now))
                 world.config = params.get("config", world.config)
                 world.start()
+            case "join":
+                world.join(alias=params["alias"])
+            case "part":
+                world.part()
+            case "second":
+                assert world.second is not None
+                return world.second.call(params["operation"], self._renamed(params["params"]))
             case "send":
                 world.send(params["operation"], self._renamed(params["params"]))
                 tags = MESSAGE_TAG.findall(params["params"].get("text", ""))
