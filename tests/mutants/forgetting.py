@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cronsession_reference.engine import Engine
 from cronsession_reference.errors import StoreError
@@ -165,6 +165,27 @@ class ReapingIsBuffered(Altered):
     async def gateway_abandon(self, params: dict[str, Any]) -> dict[str, Any]:
         for row in self.reaped.values():
             self._engine.store.put_session(row)
+        return await super().gateway_abandon(params)
+
+
+@wrong("nanobot#3606", "STO-034")
+class TheSecondCrashForgets(Altered):
+    """Names are in a file that is written whole: a crash after another one finds the one before."""
+
+    crashes: ClassVar[dict[Path, int]] = {}
+    before: ClassVar[dict[str, str]] = {}
+
+    def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
+        job = self._engine.store.job(params["id"])
+        if job is not None and "name" in params["patch"]:
+            self.before.setdefault(job.id, job.name)
+        return super().job_update(params)
+
+    async def gateway_abandon(self, params: dict[str, Any]) -> dict[str, Any]:
+        store, folder = self._engine.store, self._engine.transcripts.folder
+        self.crashes[folder] = self.crashes.get(folder, 0) + 1
+        for job in store.jobs() if self.crashes[folder] > 1 else []:
+            store.put_job(replace(job, name=self.before.get(job.id, job.name)))
         return await super().gateway_abandon(params)
 
 
