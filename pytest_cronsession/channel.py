@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Protocol
 
 from .contract import OPERATIONS, method_name
-from .outcomes import TargetError, TargetTimeout, UnsupportedOperation
+from .outcomes import RefusedRequest, TargetError, TargetTimeout, UnsupportedOperation
 from .schemas import message_problem, shorten
 
 TIMEOUTS: Mapping[str, float] = {"gateway/start": 60.0, "gateway/stop": 30.0, "clock/advance": 120.0}
@@ -66,6 +66,20 @@ class Caller:
     def call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a request and wait for its answer."""
         return self.start(operation, params or {}).result()
+
+    def attempt(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Send a request that breaks the schema on purpose; raises :class:`RefusedRequest` if it is refused.
+
+        A refusal is an answer like any other: the instance goes on.
+        """
+        assert operation in OPERATIONS, operation
+        if self.dead is not None:
+            raise self.dead
+        try:
+            return self.finish(operation, self.channel.submit(operation, params))
+        except RefusedRequest:
+            self.dead = None
+            raise
 
     def finish(self, operation: str, future: Future[Any]) -> dict[str, Any]:
         limit = self._timeouts.get(operation, DEFAULT_TIMEOUT)
@@ -166,6 +180,10 @@ class PythonChannel:
             raise
         except NotImplementedError as error:
             raise UnsupportedOperation(operation, str(error) or "not implemented") from error
+        except (ValueError, TypeError, LookupError) as error:
+            # What -32602 is on the wire.
+            message = f"the gateway raised {_described(error)}"
+            raise RefusedRequest(operation, message, log=_frames(error)) from error
         except BaseException as error:
             if self._closed and isinstance(error, asyncio.CancelledError | GeneratorExit):
                 raise  # it is we who end it

@@ -10,17 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .attempts import Attempt, Attempts
 from .budget import NONE, Budget
 from .contract import Job, Run, Session, Trigger, Write
 from .effort import USUAL, Effort
-from .lifetime import Lifetime
 from .model import Answer, Turn, hold, tag_text
 from .recording import Recording, seen_turns
 from .trace import instant
 from .wishes import at, cron, every, quiet, wish
 from .worlds import World
 
-__all__ = ["Done", "Driver", "Handle", "at", "cron", "every", "wish"]
+__all__ = ["Attempt", "Done", "Driver", "Handle", "at", "cron", "every", "wish"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Done:
     trigger: Trigger
 
 
-class Driver(Lifetime):
+class Driver(Attempts):
     """One test's view of a world. Jobs it added are removed when it is done with a shared world."""
 
     def __init__(
@@ -60,6 +60,9 @@ class Driver(Lifetime):
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._config = world.config
         self._since = max(0, world.now - 60_000)
+        self._earlier = len(
+            world.script.turns()
+        )  # of other tests of this world, perhaps at this very instant
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
 
     def few(self, full: int, least: int) -> int:
@@ -71,7 +74,7 @@ class Driver(Lifetime):
         return f"{stem}-{self.model.new_tag()}"
 
     def evidence_of(self, requirement: str, message: str) -> Callable[[], Recording]:
-        steps, turns = tuple(self.trace.steps), tuple(self.model.turns())
+        steps, turns = tuple(self.trace.steps), tuple(self.model.turns()[self._earlier :])
         return lambda: Recording(
             requirement=requirement,
             message=message,
@@ -144,6 +147,11 @@ class Driver(Lifetime):
     def update(self, job: Handle, **patch: Any) -> Write:
         """Edit a job; the gateway may refuse."""
         return Write.parse(self._call("job/update", {"id": job.id, "patch": patch}))
+
+    def update_at(self, job: Handle, revision: str | int, **patch: Any) -> Write:
+        """An edit on the condition that the job is at ``revision``; the gateway may refuse."""
+        params = {"id": job.id, "patch": patch, "expectedRevision": revision}
+        return Write.parse(self._call("job/update", params))
 
     def edit(self, job: Handle, **patch: Any) -> Write:
         """An edit that has to be accepted."""
@@ -297,9 +305,10 @@ class Driver(Lifetime):
         """Ask for a sweep; the keys that it removed. Only for tests about that."""
         return list(self._call("store/sweep")["removed"])
 
-    def spawn(self) -> Driver:
-        """A driver of a new world of the same target and config; its user closes ``world``."""
-        world = World(self.world.target, self.world.config, host_zone=self.world.host_zone, prefix="x")
+    def spawn(self, config: Mapping[str, Any] | None = None) -> Driver:
+        """A driver of a new world of the same target, and the same config or another; its user closes ``world``."""
+        given = self.world.config if config is None else config
+        world = World(self.world.target, given, host_zone=self.world.host_zone, prefix="x")
         return Driver(
             world,
             requirement=self.requirement,

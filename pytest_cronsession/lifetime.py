@@ -83,8 +83,14 @@ class Lifetime(Verdicts):
         with self._needed():
             self.world.stop()
 
-    def start(self, config: Mapping[str, Any] | None = None) -> None:
-        """Start on the same folder, where given with these members of the configuration changed."""
+    def start(
+        self, after: Mapping[str, float] | None = None, config: Mapping[str, Any] | None = None
+    ) -> None:
+        """Start the stopped gateway, ``after`` some virtual time: ``start({"hours": 1})``.
+
+        With ``config`` these members of the configuration are changed.
+        """
+        self.world.pass_time(self.now + delta_ms(after or {}))
         params: dict[str, Any] = {"toMs": self.now}
         if config is not None:
             params["config"] = self.world.config = {**self.world.config, **config}
@@ -94,7 +100,7 @@ class Lifetime(Verdicts):
     def restart(self, config: Mapping[str, Any] | None = None) -> None:
         """Stop in good order and start again on the same folder, where given with these members changed."""
         self.stop()
-        self.start(config)
+        self.start(config=config)
 
     def join(self, *, alias: bool = False) -> None:
         """Start a second instance on the same folder, by a symbolic link to it where ``alias``."""
@@ -119,8 +125,7 @@ class Lifetime(Verdicts):
     def be_down(self, **delta: float) -> None:
         """Stop in good order, let time pass, and start again on the same folder."""
         self.stop()
-        self.world.pass_time(self.now + delta_ms(delta))
-        self.start()
+        self.start(delta)
 
     def crash(self) -> None:
         """Kill the gateway and start a new instance on the same folder."""

@@ -59,6 +59,10 @@ class TargetTimeout(TargetError):
     """The target did not answer within the operation's time-out."""
 
 
+class RefusedRequest(TargetError):
+    """The target refused the request as one that breaks the contract (JSON-RPC -32602)."""
+
+
 class UnsupportedOperation(TargetError):
     """The target answered that it does not know the operation (JSON-RPC -32601)."""
 

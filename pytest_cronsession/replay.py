@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .model import MESSAGE_TAG, Answer
-from .outcomes import UnsupportedOperation
+from .outcomes import RefusedRequest, UnsupportedOperation
 from .recording import Recording, SeenTurn, seen_turns
 from .report.scrub import scrub_text
 from .targets import Target
@@ -89,6 +89,8 @@ class Replay:
                 world.send(params["operation"], self._renamed(params["params"]))
                 tags = MESSAGE_TAG.findall(params["params"].get("text", ""))
                 world.script.wait_for(lambda: all(world.script.turns(tag) for tag in tags), timeout=30)
+            case "attempt":
+                return self._attempt(step)
             case "crash":
                 world.crash()
             case "reopen":
@@ -107,6 +109,12 @@ class Replay:
             return self._world.call(step.operation, self._renamed(step.params))
         except UnsupportedOperation as error:
             return {"unsupported": error.message}
+
+    def _attempt(self, step: Step) -> dict[str, Any]:
+        try:
+            return self._world.attempt(step.operation, self._renamed(step.params))
+        except RefusedRequest as error:
+            return {"refused": error.message}
 
     def _turns(self) -> Iterator[str]:
         """Each request at the model, and how the recorded one differed."""

@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import IO, Any
 
-from .outcomes import TargetError, UnsupportedOperation
+from .outcomes import RefusedRequest, TargetError, UnsupportedOperation
 from .schemas import problem, shorten
 
 MAX_LINE = 64 * 1024 * 1024
 LOG_TAIL = 16 * 1024
 METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
 _ALIVE: weakref.WeakSet[StdioChannel] = weakref.WeakSet()
 
 
@@ -129,7 +130,8 @@ class StdioChannel:
         text = shorten(error["message"])
         if error["code"] == METHOD_NOT_FOUND:
             return UnsupportedOperation(operation, text)
-        return TargetError(operation, f"error {error['code']}: {text}", log=self.log_tail())
+        kind = RefusedRequest if error["code"] == INVALID_PARAMS else TargetError
+        return kind(operation, f"error {error['code']}: {text}", log=self.log_tail())
 
     def _drain(self, stream: IO[bytes] | None) -> None:
         assert stream is not None

@@ -68,6 +68,7 @@ DEEDS: Mapping[str, str] = {
     "second": "params.operation with params.params, asked of the second instance",
     "part": "the second instance ends",
     "send": "params.operation with params.params, whose answer nobody waits for",
+    "attempt": "an operation with parameters that break the contract; of gateway/start the config alone",
     "crash": "kill the instance",
     "reopen": "a new instance on the same folder, at params.toMs",
     "together": "params.calls, each an operation and its parameters, sent before the first is answered",
@@ -101,6 +102,13 @@ class Trace:
     def call(self, at_ms: int, operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         text = f"{operation} {compact(params)} -> {compact(answer)}"
         self.steps.append(Step(at_ms, text, "call", operation, params, answer))
+
+    def attempt(
+        self, at_ms: int, operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> None:
+        """A request that was wrong on purpose, and its answer or ``{"refused": why}``."""
+        text = f"wrong on purpose: {operation} {compact(params)} -> {compact(answer)}"
+        self.steps.append(Step(at_ms, text, "attempt", operation, params, answer))
 
     def script(self, *, quiet: bool = True) -> str:
         """The steps, one a line, the first ones cut where they are many; ``quiet``: only what changed something."""

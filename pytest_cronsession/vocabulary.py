@@ -160,7 +160,7 @@ POLICIES: Mapping[str, Policy] = {
 }
 
 PROFILES: Mapping[str, str] = {
-    "scheduler": "slots, zones, triggers and outcomes",
+    "scheduler": "jobs, slots, zones, triggers and outcomes",
     "sessions": "which session a run uses, and what it sees there",
     "retention": "receipts go, the store stays bounded, nothing in use is removed",
     "durability": "restart and crash",

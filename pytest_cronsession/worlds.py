@@ -134,21 +134,34 @@ class World:
         self.script.now_ms = self.now
         self.caller.start(operation, params)
 
-    def start(self) -> None:
-        """``gateway/start`` on this world's folder, at its present instant."""
-        self.call("gateway/start", self._start_params(self.state_dir))
-        self.running = True
+    def attempt(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """One operation with a request that is wrong; raises :class:`RefusedRequest` if it is refused.
 
-    def _start_params(self, folder: Path) -> dict[str, Any]:
+        Of ``gateway/start`` only what is wrong need be given.
+        """
+        assert self.caller is not None
+        self.script.now_ms = self.now
+        begins = operation == "gateway/start"
+        answer = self.caller.attempt(operation, {**self.start_params(), **params} if begins else params)
+        self.running = self.running or begins
+        return answer
+
+    def start_params(self, folder: Path | None = None) -> dict[str, Any]:
+        """What ``gateway/start`` is given for this world's folder, at its present instant."""
         return {
             "nowMs": self.now,
-            "stateDir": str(folder),
+            "stateDir": str(folder or self.state_dir),
             "modelUrl": self.server.url,
             "token": secrets.token_hex(16),
             "hostZone": self.host_zone,
             "config": self.config,
             "model": InProcessModel(self.script),
         }
+
+    def start(self) -> None:
+        """``gateway/start``; raises :class:`TargetError`."""
+        self.call("gateway/start", self.start_params())
+        self.running = True
 
     def join(self, *, alias: bool = False) -> None:
         """Start a second instance on this folder, ``alias``: by a symbolic link to it. Both clocks move together."""
@@ -158,7 +171,7 @@ class World:
             folder.symlink_to(self.state_dir, target_is_directory=True)
         self.second = Caller(self.target.open(), self.target.timeouts)
         _initialize(self.second)
-        self.second.call("gateway/start", self._start_params(folder))
+        self.second.call("gateway/start", self.start_params(folder))
 
     def part(self) -> None:
         """End the second instance."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from ..contract import Session, Write
+from ..contract import Job, Session, Write
 from ..driver import Driver, Handle
-from ..model import Answer
+from ..model import ERROR, HANG
 from ..outcomes import ConformanceFailure
 from ..trace import instant
 
@@ -127,9 +127,71 @@ def all_rows(driver: Driver) -> set[str]:
     return {s.key for s in driver.sessions()}
 
 
-def answering(driver: Driver, text: str, count: int = 1) -> list[str]:
-    """Tags of messages that the model will answer with ``text``."""
-    tags = [driver.model.new_tag() for _ in range(count)]
-    for tag in tags:
-        driver.model.plan(tag, always=Answer("ok", text))
-    return tags
+MEMBERS = (
+    *("name", "agent", "enabled", "schedule", "session", "payload", "timeoutMs", "deleteAfterRun"),
+    *("retry", "maxFailures", "catchUp", "nextRunAtMs"),
+)
+
+
+def shown(job: Job, *without: str) -> dict[str, Any]:
+    """What is listed of a job in the contract's words, the gateway's own members left out."""
+    return {m: job.raw[m] for m in MEMBERS if m in job.raw and m not in without}
+
+
+def all_shown(driver: Driver) -> dict[str, dict[str, Any]]:
+    """What is listed of all jobs, with their revisions."""
+    return {j.id: {**shown(j), "revision": j.raw.get("revision")} for j in driver.jobs()}
+
+
+def begin(driver: Driver, job: Handle) -> None:
+    """Start a job by hand whose turn the model holds, and let it get there."""
+    trigger = driver.trigger(job)
+    if not trigger.started:
+        driver.fail(f"a forced run was not started: {trigger.reason}")
+    if driver.hello.realtime:
+        driver.model.wait_for(lambda: driver.model.held_turns() > 0, timeout=60)
+    else:
+        driver.advance()
+
+
+def end_held(driver: Driver, *jobs: Handle) -> None:
+    """Let the held turns of these jobs be answered, and what waited for them."""
+    for job in jobs:
+        driver.model.release(job.tag)
+    driver.settle(lambda: driver.model.open_turns() == 0)
+
+
+def ends_badly(driver: Driver, job: Handle, how: str) -> None:
+    """A run of the job by hand that has no answer: ``error``, ``timeout``, ``cancel`` or ``stop``."""
+    if how == "error":
+        driver.answers(job, ERROR)
+        driver.run_now(job)
+        return
+    driver.answers(job, HANG)
+    begin(driver, job)
+    if how == "timeout":
+        driver.advance(minutes=2)
+    elif how == "cancel":
+        driver.cancel(next(r.id for r in driver.runs(job) if not r.finished))
+        driver.advance()
+    else:
+        driver.restart()
+        # Where an interrupted run is made again, that comes first.
+        driver.advance(minutes=3)
+    driver.expect(
+        not driver.model.open_turns(), f"a run that ended ({how}) keeps its request to the model open"
+    )
+
+
+ENDINGS = {
+    "error": (),
+    "timeout": ("run.timeout", "clock.advance"),
+    "cancel": ("run.cancel", "run.list", "clock.advance"),
+    "stop": ("restart", "clock.advance"),
+}
+"""How a run can end badly, and what a gateway has to declare for it."""
+
+
+def brief(driver: Driver) -> dict[str, Any]:
+    """A time-out of one minute, where a job can have one."""
+    return {"timeoutMs": 60_000} if driver.has("run.timeout") else {}

@@ -104,7 +104,16 @@ class Life(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.restarts += 1
+        before = self._known_rows()
         self.d.restart()
+        after = self._known_rows()
+        if self.law == STABLE and before:
+            self.d.expect(after == before, f"a restart made of the rows {before} the rows {after}", STABLE)
+
+    def _known_rows(self) -> dict[str, str]:
+        """The keys and ids of the named sessions, as they are listed."""
+        keys = {key for rows in self.rows.values() for key, _ in rows}
+        return {s.key: s.id for s in self.d.sessions() if s.key in keys}
 
     @precondition(lambda self: self.d.has("job.remove") and self.loners)
     @rule()

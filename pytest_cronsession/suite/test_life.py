@@ -1,4 +1,4 @@
-"""The two laws of the mission, over whole lives of a gateway."""
+"""The laws of the mission, over whole lives of a gateway."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from ..driver import Driver
 from ..requirement import requirement
+from .house import LAW, explore_house
 from .life import BOUNDED, STABLE, explore
 from .life_durable import DURABLE, Durable
 
@@ -32,3 +33,8 @@ def test_the_store_stays_within_its_bounds(cronsession_driver: Driver) -> None:
 @pytest.mark.cronsession_config(maintenance={"mode": "warn"})
 def test_what_was_acknowledged_survives_every_crash(cronsession_driver: Driver) -> None:
     explore(cronsession_driver, DURABLE, Durable)
+
+
+@requirement(LAW)
+def test_every_run_is_where_its_job_says(cronsession_driver: Driver) -> None:
+    explore_house(cronsession_driver)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ..driver import Driver, every
 from ..model import ERROR, HANG, hold
 from ..oracle import MINUTE
@@ -93,9 +95,12 @@ def test_a_timed_out_run_ends_and_frees_the_job(cronsession_driver: Driver) -> N
 
 
 @requirement("CS-RUN-003")
-def test_a_second_start_during_a_run_is_refused(cronsession_driver: Driver) -> None:
+@pytest.mark.parametrize("enabled", [True, False], ids=["enabled", "disabled"])
+def test_a_second_start_during_a_run_is_refused(cronsession_driver: Driver, enabled: bool) -> None:
     d = cronsession_driver
-    job = d.add(target="isolated")
+    if not enabled:
+        d.require("job.disable")
+    job = d.add(target="isolated", **({} if enabled else {"enabled": False}))
     d.answers(job, hold())
     first = d.trigger(job)
     d.expect(first.started, f"the first manual start was refused: {first.reason}")

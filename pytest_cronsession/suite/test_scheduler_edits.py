@@ -113,14 +113,22 @@ def test_an_edit_of_one_part_replaces_the_schedule(cronsession_driver: Driver, e
 
 
 @requirement("CS-SCH-009")
-@pytest.mark.parametrize("edit", ["name", "same-schedule", "same-schedule-without-anchor"])
+@pytest.mark.parametrize(
+    "edit", ["name", "same-schedule", "same-schedule-without-anchor", "listed-schedule-after-a-manual-run"]
+)
 def test_an_edit_of_other_things_leaves_the_next_run(cronsession_driver: Driver, edit: str) -> None:
     d = cronsession_driver
     schedule: dict[str, Any] = {"kind": "every", "everyMs": 60 * MINUTE, "anchorMs": d.now - 5 * MINUTE}
-    if edit == "same-schedule-without-anchor":
+    by_hand = edit == "listed-schedule-after-a-manual-run"
+    if by_hand:
+        d.require("trigger")
+    if by_hand or edit == "same-schedule-without-anchor":
         del schedule["anchorMs"]
     job = d.add(schedule)
     d.advance(minutes=20)
+    if by_hand:
+        d.evidence(job)
+        schedule = dict(d.stored(job).raw["schedule"])
     before = d.stored(job).next_run_ms
     d.edit(job, **({"name": "another name"} if edit == "name" else {"schedule": schedule}))
     after = d.stored(job).next_run_ms

@@ -89,7 +89,7 @@ class FreshRunsSeeMain(Altered):
         wrap(engine.desk, "messages", messages)
 
 
-def _renew(engine: Engine, key: str) -> None:
+def renew(engine: Engine, key: str) -> None:
     """A new conversation under an old key."""
     row = engine.store.session(key)
     if row is not None:
@@ -111,7 +111,7 @@ class HumanTurnStartsAnew(Altered):
         def say(inner: Callable[[Place, str], Turn], place: Place, text: str) -> Turn:
             if place.key in ran:
                 ran.discard(place.key)
-                _renew(engine, place.key)
+                renew(engine, place.key)
             return inner(place, text)
 
         wrap(engine.runner, "_finish", finish)
@@ -127,7 +127,7 @@ class ErrorResetsTheSession(Altered):
             key = turn.key
             inner(turn, run, job, status)
             if status == "error" and key is not None:
-                _renew(engine, key)
+                renew(engine, key)
 
         wrap(engine.runner, "_finish", finish)
 
@@ -196,7 +196,7 @@ class IdleSessionsAreReset(Altered):
         def enter(inner: Callable[..., Any], turn: Turn, place: Place, opened: object) -> Any:
             row = engine.store.session(place.key)
             if row is not None and engine.clock.now() - row.updated_ms > 4 * 3_600_000:
-                _renew(engine, place.key)
+                renew(engine, place.key)
             return inner(turn, place, opened)
 
         wrap(engine.desk, "enter", enter)

@@ -22,6 +22,7 @@ SLOW = (
     "test_cron_slots_match_the_oracle",
     "test_cron_dialect",
     "test_any_name_is_opaque",
+    "test_every_run_is_where_its_job_says",
     "test_files_do_not_become_ever_more",
 )
 """Tests that cost as much as all others together: only for gateways that are expected to fail there."""
@@ -62,6 +63,18 @@ def judged_by(nodes: Collection[str]) -> frozenset[str]:
 def broken(report: dict[str, Any]) -> set[str]:
     """The requirements that the gateway breaks."""
     return {row["id"] for row in report["requirements"] if row["outcome"] in BROKEN}
+
+
+def failing_tests(report: dict[str, Any]) -> set[str]:
+    """The test functions that found something, as ``test_x.py::test_y``."""
+    found = set()
+    for row in report["requirements"]:
+        if row["outcome"] in BROKEN:
+            first, *rest = row["message"].splitlines()
+            also = [line.removeprefix("also in: ") for line in rest if line.startswith("also in: ")]
+            cases = [first.partition(": ")[0], *(case for line in also for case in line.split(", "))]
+            found |= {case.partition("[")[0] for case in cases if "::" in case}
+    return found
 
 
 def errors(report: dict[str, Any]) -> dict[str, str]:

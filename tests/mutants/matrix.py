@@ -17,7 +17,7 @@ from pytest_cronsession import catalog
 from ..node import gateways as node
 from . import recorded
 from .gateways import MUTANTS
-from .judging import TIER, Court, broken, errors, judged_by, part, tests
+from .judging import TIER, Court, broken, errors, failing_tests, judged_by, part, tests
 
 CASES = {
     **{name: ("python", f"tests.mutants.gateways:{name}", wrong.expected) for name, wrong in MUTANTS.items()},
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     parts = [part(slow=argument == "--slow") for argument in arguments if argument in ("--quick", "--slow")]
     nodes = parts[0] if parts else list(tests())
     court, kills, wrong = Court(), Counter[str](), 0
-    on_record = recorded.load()
+    on_record, found_by = recorded.load(), recorded.load(recorded.FOUND_BY)
     for name in names or CASES:
         began = time.perf_counter()
         kind, target, named = CASES[name]
@@ -48,7 +48,9 @@ def main(arguments: list[str]) -> int:
         agrees = found == expected and not failed
         if "--record" in arguments and found >= named and not failed:
             on_record[name], agrees = frozenset(found), True
+            found_by[name] = frozenset(failing_tests(report))
             recorded.store(on_record)
+            recorded.store(found_by, recorded.FOUND_BY)
         wrong += not agrees
         print(
             f"{'  ' if agrees else '! '}{name} {' '.join(sorted(found))} ({time.perf_counter() - began:.1f} s)"

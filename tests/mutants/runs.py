@@ -181,11 +181,15 @@ class TimeoutBlocksTheJob(Altered):
 class SecondStartRuns(Altered):
     """A manual start asks nobody whether the job runs already."""
 
+    def looks(self, job: Job) -> bool:
+        """Whether it asks all the same, for this job."""
+        return False
+
     def alter(self, engine: Engine) -> None:
         def trigger(inner: Callable[..., Any], job_id: str, *, due: bool) -> Any:
             run, reason = inner(job_id, due=due)
             job = engine.store.job(job_id)
-            if run is not None or job is None or "running" not in reason:
+            if run is not None or job is None or "running" not in reason or self.looks(job):
                 return run, reason
             now = engine.clock.now()
             run = engine.scheduler._add(job, "manual", "running", None, started_ms=now)
@@ -195,6 +199,14 @@ class SecondStartRuns(Altered):
             return run, ""
 
         wrap(engine.scheduler, "trigger", trigger)
+
+
+@wrong("openclaw:LIF-03", "RUN-003")
+class SecondStartOfADisabledJobRuns(SecondStartRuns):
+    """Of a job that is disabled nothing is noted about its run, which OpenClaw 2026.4.5 does."""
+
+    def looks(self, job: Job) -> bool:
+        return job.enabled
 
 
 @wrong("openclaw:LIF-05", "RUN-003")

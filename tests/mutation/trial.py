@@ -95,9 +95,11 @@ def _child(module: str, source: str, packages: Sequence[str], run: Callable[[], 
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
+    # Looking for the file imports the package, and so has to come first.
+    finder = Finder(module, source, str(source_of(module)))
     for name in [n for n in sys.modules if n.split(".")[0] in packages]:
         del sys.modules[name]
-    sys.meta_path.insert(0, Finder(module, source, str(source_of(module))))
+    sys.meta_path.insert(0, finder)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
             # Now, and not when it is asked for: pytest's own importer reads what lies on the disk.

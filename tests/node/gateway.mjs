@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 
 import { refuse, slotAfter } from './schedule.mjs';
+import { wrongShape } from './shapes.mjs';
 
 export const MINUTE = 60_000, DAY = 24 * 60 * MINUTE;
 export const RECEIPT = 'receipt/'; // how the keys of fresh sessions begin
@@ -210,8 +211,10 @@ export class Gateway {
 export function serve(gateway) {
   const answer = async ({ id, method, params }) => {
     const reply = { jsonrpc: '2.0', id };
+    const wrong = wrongShape(method, params);
     try {
-      if (gateway[method]) reply.result = await gateway[method](params);
+      if (wrong) reply.error = { code: -32602, message: wrong };
+      else if (gateway[method]) reply.result = await gateway[method](params);
       else reply.error = { code: -32601, message: `there is no operation ${method}` };
     } catch ({ rejected, stack }) {
       if (rejected) reply.result = { rejected };

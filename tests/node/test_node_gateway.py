@@ -15,7 +15,12 @@ from ..mutants.judging import BROKEN, TIER, Court, broken, errors, judged_by, se
 from .gateways import HERE, MUTANTS, VARIANTS, command
 
 PROFILES = ("scheduler", "sessions", "retention")
-NOT_OFFERED = {"CS-RES-014", "CS-RES-015", "CS-RES-016", "CS-RES-017", "CS-RUN-004", "CS-MNT-005"}
+NOT_OFFERED = {
+    *("CS-RES-014", "CS-RES-015", "CS-RES-016", "CS-RES-017", "CS-RUN-004", "CS-MNT-005"),
+    # No modes, no dry resolution, no agents, no target current, no revisions.
+    *("CS-RES-020", "CS-RES-021", "CS-RES-024", "CS-RES-025", "CS-RES-026", "CS-RES-027", "CS-RES-033"),
+    *("CS-JOB-007", "CS-JOB-008", "CS-JOB-010"),
+}
 CODE_LINES = (
     260  # two hundred and a few: whoever reads it shall still see at once that there is no trick in it
 )

@@ -78,3 +78,20 @@ def test_a_file_or_target_that_is_not_there_is_named(
     assert "nowhere.json: No such file" in capsys.readouterr().err
     assert main(["replay", str(recorded), "--target=python:no.such:thing"]) == 4
     assert "no.such" in capsys.readouterr().err
+
+
+def test_what_was_wrong_on_purpose_is_sent_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.json"
+    arguments = [
+        "--cronsession-target=python:tests.mutants.gateways:NegativeIsNone",
+        *("--cronsession-tier=full", "-k", "CS-JOB-020", f"--cronsession-report={report}"),
+    ]
+    assert pytest.main([*QUIET, *arguments]) == pytest.ExitCode.TESTS_FAILED
+    (row,) = (
+        r for r in json.loads(report.read_text(encoding="utf-8"))["requirements"] if r["id"] == "CS-JOB-020"
+    )
+    found = tmp_path / row["trace"]
+    assert main(["replay", str(found)]) == 0
+    assert "wrong on purpose: job/add" in capsys.readouterr().out
+    assert main(["replay", str(found), "--target=reference"]) == 1
+    assert '"refused"' in capsys.readouterr().out or "rejected" in found.read_text(encoding="utf-8")

@@ -30,6 +30,13 @@ def right(factory: Any) -> Any:
     return factory
 
 
+def _inner(params: Any, *path: str) -> dict[str, Any]:
+    """An object inside of parameters; an empty one where something else stands there, for the reference to refuse."""
+    for name in path:
+        params = params.get(name) if isinstance(params, dict) else None
+    return params if isinstance(params, dict) else {}
+
+
 class Declaring(Altered):
     """Declares less than the reference, or other numbers."""
 
@@ -121,10 +128,14 @@ class OpaqueKeys(Altered, does={"dst": "both"}):
         wrap(engine.jobs, "describe", describe)
 
     def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
-        def change(wish: dict[str, Any]) -> dict[str, Any]:
-            return {**wish, "key": self._known.get(wish["key"], wish["key"])} if "key" in wish else wish
+        return super().job_add(with_wish(params, self._spelled_out))
 
-        return super().job_add(with_wish(params, change))
+    def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
+        return super().job_update(with_wish(params, self._spelled_out))
+
+    def _spelled_out(self, wish: dict[str, Any]) -> dict[str, Any]:
+        key = wish.get("key")
+        return {**wish, "key": self._known.get(key, key)} if isinstance(key, str) else wish
 
 
 @right
@@ -223,7 +234,7 @@ class NothingIsIsolated(Declaring):
     lacks = ("session.isolated", "session.current", "session.key", "session.mode", "receipts", "retention")
 
     def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
-        if params["job"]["session"]["target"] in ("isolated", "current"):
+        if _inner(params, "job", "session").get("target") in ("isolated", "current"):
             return {"rejected": {"field": "session.target", "reason": "is not known here"}}
         return super().job_add(params)
 
@@ -283,6 +294,8 @@ class OneShotsAreRetried(Altered):
             stored = engine.store.job(job.id)
             if stored is None or not isinstance(stored.schedule, At) or run.slot_ms is None:
                 return more
+            if stored.schedule != job.schedule:
+                return more  # it was moved on meanwhile, and is not done
             tries[job.id] = tries.get(job.id, 0) + 1
             if run.status == "error" and tries[job.id] < 3:
                 again = engine.clock.now() + 30 * MINUTE
@@ -336,7 +349,7 @@ class IntervalsFollowTheClock(Altered):
         return super().job_update(self._anchored(params, "patch"))
 
     def _anchored(self, params: dict[str, Any], part: str) -> dict[str, Any]:
-        schedule = params[part].get("schedule") or {}
+        schedule = _inner(params, part, "schedule")
         if schedule.get("kind") != "every":
             return params
         return {**params, part: {**params[part], "schedule": {"anchorMs": 0, **schedule}}}
@@ -355,22 +368,24 @@ class NamesAreStrict(Altered):
         return self._checked(super().job_update, params, "patch")
 
     async def session_send(self, params: dict[str, Any]) -> dict[str, Any]:
-        name = params["session"].get("name")
-        if name is not None and not self.PLAIN.fullmatch(name):
+        name = _inner(params, "session").get("name")
+        if isinstance(name, str) and not self.PLAIN.fullmatch(name):
             raise ValueError(f"there is no session {name!r}")
         return await super().session_send(params)
 
     def _checked(
         self, write: Callable[..., dict[str, Any]], params: dict[str, Any], part: str
     ) -> dict[str, Any]:
-        wish = params[part].get("session") or {}
-        name, loses = wish.get("name"), False
-        if name is not None and not self.PLAIN.fullmatch(name):
+        name, loses = _inner(params, part, "session").get("name"), False
+        if isinstance(name, str) and not self.PLAIN.fullmatch(name):
             return {"rejected": {"field": "session.name", "reason": "is a to z, 0 to 9 and dashes"}}
 
         def change(wish: dict[str, Any]) -> dict[str, Any]:
             nonlocal loses
-            loses = wish["target"] in ("named", "main") and wish.get("key") not in (None, wish.get("name"))
+            loses = wish.get("target") in ("named", "main") and wish.get("key") not in (
+                None,
+                wish.get("name"),
+            )
             return {k: v for k, v in wish.items() if k != "key"} if loses else wish
 
         answer = write(with_wish(params, change))

@@ -76,8 +76,10 @@ def _isolated(cell: Cell) -> Answer:
         if cell.name == "given":
             return _refused("name")
         if cell.mode == "shared":
-            return Answer("job")
-        return Answer("fresh", requirements=("CS-SES-001",))
+            return Answer("job", requirements=("CS-RES-020",))
+        return Answer(
+            "fresh", requirements=("CS-SES-001", *(("CS-RES-020",) if cell.mode == "fresh" else ()))
+        )
     if cell.name == "given":
         return _refused("name", "key", *(["mode"] if cell.mode == "fresh" else []))
     if cell.session_key == "reject":
@@ -85,7 +87,7 @@ def _isolated(cell: Cell) -> Answer:
     if cell.mode == "fresh":
         reported = ("fresh", ("session.key",))
         honoured = ("key", ("session.mode",))
-        return _refused("key", "mode", by=(of_key,), also=(reported, honoured))
+        return _refused("key", "mode", by=(of_key, "CS-RES-021"), also=(reported, honoured))
     if cell.session_key == "honour":
         return Answer("key", requirements=(of_key, "CS-RES-019"))
     if cell.mode == "shared":
@@ -102,7 +104,10 @@ def _named(cell: Cell) -> Answer:
         loser_name = ("key", ("session.name", "session.target"))
         by = () if fresh else ("CS-RES-004",)
         return _refused("key", *fresh, by=by, also=() if fresh else (loser_key, loser_name))
-    return _refused(*fresh) if fresh else Answer("name", requirements=("CS-RES-006",))
+    if fresh:
+        also = (("name", ("session.mode",)), ("fresh", ("session.target",)))
+        return _refused("mode", by=("CS-RES-021",), also=also)
+    return Answer("name", requirements=("CS-RES-006",))
 
 
 def _one_session(cell: Cell) -> Answer:
@@ -116,6 +121,9 @@ def _one_session(cell: Cell) -> Answer:
     if cell.target == "main" and faults == ["key"]:
         also = (("main", ("session.key",)), ("key", ("session.target",)))
         return _refused("key", by=("CS-RES-005",), also=also)
+    if cell.target == "main" and faults == ["mode"]:
+        also = (("main", ("session.mode",)), ("fresh", ("session.target",)))
+        return _refused("mode", by=("CS-RES-021",), also=also)
     return _refused(*faults)
 
 

@@ -1,0 +1,224 @@
+"""The state machine of a resolver: jobs with every kind of wish, moved about between sessions while they run.
+
+A model says which room each job's runs are in: what was asked for, in the contract's words. Each turn is then
+compared with all that was said: it sees the answered turns of its room, and of no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from ..checkers import fresh_context, shared_context
+from ..driver import Driver, Handle, cron, wish
+from ..model import ERROR, Turn, tag_text
+from ..outcomes import ConformanceFailure, TargetError
+from .kit import accounted_for
+
+LAW = "CS-RES-034"
+NAMES, KEYS = ("attic", "cellar", "kitchen"), ("house-key", "spare-key")
+SIZES = {"core": (6, 20), "full": (20, 35), "thorough": (80, 60)}
+PHASES: tuple[Phase, ...] = (Phase.generate, Phase.shrink)
+
+Room = tuple[str, ...]
+
+
+@dataclass
+class Resident:
+    """A job, the room of its runs (None: each is fresh), and how many of its turns were looked at."""
+
+    handle: Handle
+    agent: str
+    wish: dict[str, Any]
+    room: Room | None
+    looked: int = 0
+
+
+@dataclass
+class Said:
+    """What was said in each room, oldest first, and by fresh runs."""
+
+    rooms: dict[Room, list[Turn]] = field(default_factory=dict)
+    alone: list[Turn] = field(default_factory=list)
+
+    def elsewhere(self, room: Room | None) -> list[Turn]:
+        turns = [t for other, said in self.rooms.items() if other != room for t in said[-15:]]
+        return turns + self.alone[-15:]
+
+
+class House(RuleBasedStateMachine):
+    """One gateway from its first start to its end; ``ended`` gets the error of one that could not go on."""
+
+    def __init__(self, driver: Driver, ended: list[TargetError]) -> None:
+        super().__init__()
+        if ended:
+            raise ended[0]
+        self.ended = ended
+        try:
+            self.d = driver.spawn()
+        except TargetError as error:
+            ended.append(error)
+            raise
+        self.jobs: list[Resident] = []
+        self.said = Said()
+        self.added = self.restarts = 0
+        self.agents = ("main", "work") if self.d.has("agents") else ("main",)
+        self.wishes = list(_wishes(self.d))
+
+    def teardown(self) -> None:
+        if self.d.trouble is not None:
+            self.ended.append(self.d.trouble)
+        self.d.world.close()
+
+    # --- what happens ----------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.jobs) < 7)
+    @rule(data=st.data())
+    def add_job(self, data: st.DataObject) -> None:
+        given = data.draw(st.sampled_from(self.wishes), label="wish")
+        agent = data.draw(st.sampled_from(self.agents), label="agent")
+        # A minute of its own in each hour, so that no two runs begin at one instant.
+        self.added += 1
+        schedule = cron(f"{self.added * 7 % 60} * * * *") if self.d.has("schedule.cron") else None
+        members: dict[str, Any] = {**given, **({"agent": agent} if len(self.agents) > 1 else {})}
+        write, handle = self.d.try_add(schedule, **members)
+        if handle is not None:
+            room = self._room(agent, given, handle, reported=write.reports("session.key", "session.mode"))
+            self.jobs.append(Resident(handle, agent, given, room))
+
+    @precondition(lambda self: self.jobs and self.d.has("job.update"))
+    @rule(data=st.data())
+    def move_job(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.jobs), label="job")
+        given = data.draw(st.sampled_from([w for w in self.wishes if "mode" not in w]), label="wish")
+        kind = "systemEvent" if given["target"] == "main" else "agentTurn"
+        text = {"kind": kind, "text": tag_text("Reply OK only.", job.handle.tag)}
+        write = self.d.update(job.handle, session=wish(**given), payload=text)
+        if write.rejected is None:
+            reported = accounted_for(write, "session.key")
+            job.wish, job.room = given, self._room(job.agent, given, job.handle, reported=reported)
+
+    @precondition(lambda self: self.jobs and self.d.has("job.update"))
+    @rule(data=st.data())
+    def rename_job(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.jobs), label="job")
+        self.d.edit(job.handle, name=data.draw(st.sampled_from(("clock", "bell")), label="name"))
+
+    @precondition(lambda self: self.jobs and self.d.has("job.remove"))
+    @rule(data=st.data())
+    def remove_job(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.jobs), label="job")
+        self.jobs.remove(job)
+        self.d.remove(job.handle)
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), fails=st.sampled_from((False, False, True)))
+    def run_job(self, data: st.DataObject, fails: bool) -> None:
+        job = data.draw(st.sampled_from(self.jobs), label="job")
+        if fails:
+            self.d.answers(job.handle, ERROR)
+        self.d.evidence(job.handle)
+        self._look()
+
+    @precondition(lambda self: self.d.has("session.send"))
+    @rule(data=st.data())
+    def person_speaks(self, data: st.DataObject) -> None:
+        lasting = [w for w in self.wishes if w["target"] in ("named", "main")]
+        given = data.draw(st.sampled_from(lasting), label="where")
+        agent = data.draw(st.sampled_from(self.agents), label="agent")
+        turn = self.d.say(wish(**given), agent=agent if len(self.agents) > 1 else None)
+        self._judge(turn, self._room(agent, given, None))
+
+    @precondition(lambda self: self.d.has("schedule.cron"))
+    @rule(minutes=st.sampled_from((5, 30, 90)))
+    def time_passes(self, minutes: int) -> None:
+        self.d.advance(minutes=minutes)
+        self._look()
+
+    @precondition(lambda self: self.d.has("restart") and self.restarts < 2)
+    @rule()
+    def restart(self) -> None:
+        self.restarts += 1
+        self.d.restart()
+
+    # --- what must hold ----------------------------------------------------------------------------------
+
+    @staticmethod
+    def _room(
+        agent: str, given: dict[str, Any], job: Handle | None, *, reported: bool = False
+    ) -> Room | None:
+        """Where a wish leads, by the contract alone."""
+        if given["target"] == "main":
+            return ("main", agent)
+        if given["target"] == "named":
+            return ("named", agent, given["name"])
+        if reported or job is None:
+            return None
+        if "key" in given:
+            return ("key", agent, given["key"])
+        return ("job", job.id) if "mode" in given else None
+
+    def _look(self) -> None:
+        """Judge the turns since the last look, in the order in which they began."""
+        new = []
+        for job in self.jobs:
+            turns = self.d.turns(job.handle)
+            new += [(t.seq, t, job.room) for t in turns[job.looked :]]
+            job.looked = len(turns)
+        for _, turn, room in sorted(new, key=lambda found: found[0]):
+            self._judge(turn, room)
+
+    def _judge(self, turn: Turn, room: Room | None) -> None:
+        self.d.judge(fresh_context([turn], self.said.elsewhere(room)), LAW)
+        if room is None:
+            self.said.alone.append(turn)
+            return
+        turns = self.said.rooms.setdefault(room, [])
+        turns.append(turn)
+        if len(turns) > 1:
+            self.d.judge(shared_context(turns[-25:]), LAW)
+
+
+def _wishes(d: Driver) -> list[dict[str, Any]]:
+    """Wishes of every form that the gateway takes."""
+    found: list[dict[str, Any]] = [{"target": "named", "name": name} for name in NAMES]
+    if d.has("session.main"):
+        found.append({"target": "main"})
+    if d.has("session.isolated"):
+        found.append({"target": "isolated"})
+        found += [{"target": "isolated", "key": key} for key in KEYS if d.has("session.key")]
+        found += [{"target": "isolated", "mode": "shared"}] if d.has("session.mode") else []
+    return found
+
+
+def explore_house(driver: Driver) -> None:
+    """Live in many houses; raises the shrunk failure, with the steps that led to it."""
+    count, steps = SIZES[driver.effort.tier]
+    count, phases = driver.few(count, 1), PHASES[:1] if driver.budget.limited else PHASES
+    ended: list[TargetError] = []
+    try:
+        run_state_machine_as_test(
+            driver.effort.seeded(lambda: House(driver, ended)),  # type: ignore[arg-type]  # any factory will do
+            settings=settings(
+                max_examples=count,
+                stateful_step_count=steps,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                print_blob=False,
+                report_multiple_bugs=False,
+                phases=phases,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    except ConformanceFailure as failure:
+        failure.__notes__ = []
+        raise
+    except Exception:
+        if ended:
+            raise ended[0] from None
+        raise
