@@ -14,8 +14,9 @@ from .attempts import Attempt, Attempts
 from .budget import NONE, Budget
 from .contract import Job, Run, Session, Trigger, Write
 from .effort import USUAL, Effort
-from .model import Answer, Turn, tag_text
+from .model import Answer, Turn, hold, tag_text
 from .recording import Recording, seen_turns
+from .trace import instant
 from .wishes import at, cron, every, quiet, wish
 from .worlds import World
 
@@ -57,6 +58,7 @@ class Driver(Attempts):
         self._begun = world.now
         self.budget, self.effort = budget, effort
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
+        self._config = world.config
         self._since = max(0, world.now - 60_000)
         self._earlier = len(
             world.script.turns()
@@ -76,7 +78,7 @@ class Driver(Attempts):
         return lambda: Recording(
             requirement=requirement,
             message=message,
-            config=self.world.config,
+            config=self._config,
             host_zone=self.world.host_zone,
             start_ms=self._begun,
             steps=steps,
@@ -261,9 +263,17 @@ class Driver(Attempts):
     def row(self, key: str | None) -> Session | None:
         return next((s for s in self.sessions() if s.key == key), None)
 
-    def say(self, session: Mapping[str, Any], text: str = "Hello.", agent: str | None = None) -> Turn:
-        """A human turn; returns the turn that reached the model."""
+    def say(
+        self,
+        session: Mapping[str, Any],
+        text: str = "Hello.",
+        agent: str | None = None,
+        answer: Answer | None = None,
+    ) -> Turn:
+        """A human turn, answered with ``answer``; returns the turn that reached the model."""
         tag = self.model.new_tag()
+        if answer is not None:
+            self.answers(Handle("", tag, Write(None, None)), answer)
         params = {
             "session": dict(session),
             "text": tag_text(text, tag),
@@ -276,8 +286,29 @@ class Driver(Attempts):
             self.fail("a human turn was sent and nothing reached the model")
         return turns[-1]
 
+    def say_held(self, session: Mapping[str, Any], until_ms: int, text: str = "Hello.") -> Turn:
+        """A human turn whose answer comes at ``until_ms``; returns it while it waits.
+
+        The answer to the request may come before that of the model or after it, so nobody waits for it.
+        """
+        tag = self.model.new_tag()
+        self.model.plan(tag, hold(until_ms))
+        params = {"session": dict(session), "text": tag_text(text, tag)}
+        told = f"session/send, answered at {instant(until_ms)}"
+        self.trace.note(self.now, told, "send", operation="session/send", params=params)
+        self.world.send("session/send", params)
+        self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=30)
+        turns = self.model.turns(tag)
+        if not turns:
+            self.fail("a human turn was sent and nothing reached the model")
+        return turns[-1]
+
     def maintain(self, *, dry_run: bool) -> dict[str, Any]:
         return self._call("store/maintain", {"dryRun": dry_run})
+
+    def sweep(self) -> list[str]:
+        """Ask for a sweep; the keys that it removed. Only for tests about that."""
+        return list(self._call("store/sweep")["removed"])
 
     def spawn(self, config: Mapping[str, Any] | None = None) -> Driver:
         """A driver of a new world of the same target, and the same config or another; its user closes ``world``."""

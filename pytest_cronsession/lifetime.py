@@ -83,16 +83,49 @@ class Lifetime(Verdicts):
         with self._needed():
             self.world.stop()
 
-    def start(self, after: Mapping[str, float] | None = None) -> None:
-        """Start the stopped gateway, ``after`` some virtual time: ``start({"hours": 1})``."""
+    def start(
+        self, after: Mapping[str, float] | None = None, config: Mapping[str, Any] | None = None
+    ) -> None:
+        """Start the stopped gateway, ``after`` some virtual time: ``start({"hours": 1})``.
+
+        With ``config`` these members of the configuration are changed.
+        """
         self.world.pass_time(self.now + delta_ms(after or {}))
-        self.trace.note(self.now, "start", "start", toMs=self.now)
+        params: dict[str, Any] = {"toMs": self.now}
+        if config is not None:
+            params["config"] = self.world.config = {**self.world.config, **config}
+        self.trace.note(self.now, "start" + (f" with {config}" if config else ""), "start", **params)
         self.world.start()
 
-    def restart(self) -> None:
-        """Stop in good order and start again on the same folder."""
+    def restart(self, config: Mapping[str, Any] | None = None) -> None:
+        """Stop in good order and start again on the same folder, where given with these members changed."""
         self.stop()
-        self.start()
+        self.start(config=config)
+
+    def join(self, *, alias: bool = False) -> None:
+        """Start a second instance on the same folder, by a symbolic link to it where ``alias``."""
+        self.worn = True
+        self.trace.note(self.now, "a second instance" + (" by a link" if alias else ""), "join", alias=alias)
+        with self._needed():
+            self.world.join(alias=alias)
+
+    def part(self) -> None:
+        """End the second instance."""
+        self.trace.note(self.now, "end the second instance", "part")
+        self.world.part()
+
+    def ask_second(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One operation of the second instance."""
+        assert self.world.second is not None
+        told = f"the second instance: {operation}"
+        self.trace.note(self.now, told, "second", operation=operation, params=params or {})
+        with self._needed():
+            return self.world.second.call(operation, params)
+
+    def be_down(self, **delta: float) -> None:
+        """Stop in good order, let time pass, and start again on the same folder."""
+        self.stop()
+        self.start(delta)
 
     def crash(self) -> None:
         """Kill the gateway and start a new instance on the same folder."""

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-_JOB = re.compile(r"\[\[msg:([A-Za-z0-9-]+)\]\]")
+MESSAGE_TAG = re.compile(r"\[\[msg:([A-Za-z0-9-]+)\]\]")
 _TURN = re.compile(r"\[\[turn:([A-Za-z0-9-]+)\]\]")
 
 
@@ -111,10 +111,12 @@ class Script:
         given = request.get("messages")
         messages = tuple(given) if isinstance(given, list | tuple) else ()
         texts = [(m.get("role"), _text(m.get("content"))) for m in messages if isinstance(m, Mapping)]
-        tags = tuple(t for role, text in texts if role == "user" for t in _JOB.findall(text))
+        tags = tuple(t for role, text in texts if role == "user" for t in MESSAGE_TAG.findall(text))
         # What is asked now stands after the last reply; before it is history, other jobs' tags included.
         last_reply = max((i for i, (role, _) in enumerate(texts) if role == "assistant"), default=-1)
-        asked = [t for role, text in texts[last_reply + 1 :] if role == "user" for t in _JOB.findall(text)]
+        asked = [
+            t for role, text in texts[last_reply + 1 :] if role == "user" for t in MESSAGE_TAG.findall(text)
+        ]
         saw = frozenset(n for _, text in texts for n in _TURN.findall(text))
         with self._changed:
             tag = asked[-1] if asked else None

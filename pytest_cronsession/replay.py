@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .model import Answer
+from .model import MESSAGE_TAG, Answer
 from .outcomes import RefusedRequest, UnsupportedOperation
 from .recording import Recording, SeenTurn, seen_turns
 from .report.scrub import scrub_text
@@ -76,7 +76,19 @@ class Replay:
                 world.stop()
             case "start":
                 world.pass_time(params.get("toMs", world.now))
+                world.config = params.get("config", world.config)
                 world.start()
+            case "join":
+                world.join(alias=params["alias"])
+            case "part":
+                world.part()
+            case "second":
+                assert world.second is not None
+                return world.second.call(params["operation"], self._renamed(params["params"]))
+            case "send":
+                world.send(params["operation"], self._renamed(params["params"]))
+                tags = MESSAGE_TAG.findall(params["params"].get("text", ""))
+                world.script.wait_for(lambda: all(world.script.turns(tag) for tag in tags), timeout=30)
             case "attempt":
                 return self._attempt(step)
             case "crash":

@@ -72,6 +72,7 @@ CAPABILITIES: Mapping[str, str] = {
     "store.maintain": "maintenance can be requested, also as a dry run",
     "store.sweep": "a sweep can be requested",
     "store.seed": "aged rows can be put into a stopped store",
+    "instances": "two gateways may run on one state folder",
     "restart": "gateway/stop and gateway/start on one state folder keep the state",
     "crash": "the gateway may be killed at any time and started again on its state folder",
 }

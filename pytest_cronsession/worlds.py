@@ -91,6 +91,7 @@ class World:
         self.script = Script(prefix)
         self.server = ModelServer(self.script)
         self.caller: Caller | None = None
+        self.second: Caller | None = None
         self.running = False
         self.on_time: Callable[[int], None] = lambda now_ms: None
         _OPEN.add(self)
@@ -127,6 +128,12 @@ class World:
         under_way = [self.caller.start(operation, params) for operation, params in calls]
         return [pending.result() for pending in under_way]
 
+    def send(self, operation: str, params: dict[str, Any]) -> None:
+        """Send a request whose answer nobody waits for."""
+        assert self.caller is not None
+        self.script.now_ms = self.now
+        self.caller.start(operation, params)
+
     def attempt(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """One operation with a request that is wrong; raises :class:`RefusedRequest` if it is refused.
 
@@ -139,11 +146,11 @@ class World:
         self.running = self.running or begins
         return answer
 
-    def start_params(self) -> dict[str, Any]:
+    def start_params(self, folder: Path | None = None) -> dict[str, Any]:
         """What ``gateway/start`` is given for this world's folder, at its present instant."""
         return {
             "nowMs": self.now,
-            "stateDir": str(self.state_dir),
+            "stateDir": str(folder or self.state_dir),
             "modelUrl": self.server.url,
             "token": secrets.token_hex(16),
             "hostZone": self.host_zone,
@@ -155,6 +162,23 @@ class World:
         """``gateway/start``; raises :class:`TargetError`."""
         self.call("gateway/start", self.start_params())
         self.running = True
+
+    def join(self, *, alias: bool = False) -> None:
+        """Start a second instance on this folder, ``alias``: by a symbolic link to it. Both clocks move together."""
+        folder = self.state_dir
+        if alias:
+            folder = folder.with_name(f"{folder.name}-alias")
+            folder.symlink_to(self.state_dir, target_is_directory=True)
+        self.second = Caller(self.target.open(), self.target.timeouts)
+        _initialize(self.second)
+        self.second.call("gateway/start", self.start_params(folder))
+
+    def part(self) -> None:
+        """End the second instance."""
+        if self.second is not None:
+            self.second.channel.close()
+            self.second = None
+        self.state_dir.with_name(f"{self.state_dir.name}-alias").unlink(missing_ok=True)
 
     def stop(self) -> None:
         self.running = False
@@ -190,7 +214,10 @@ class World:
         self._move("clock/advance", to_ms)
 
     def _move(self, operation: str, to_ms: int) -> None:
+        beside = None if self.second is None else self.second.start(operation, {"toMs": to_ms})
         answer = self.call(operation, {"toMs": to_ms})
+        if beside is not None:
+            beside.result()
         off = abs(answer["nowMs"] - to_ms)
         if off > max(self.hello.resolution_ms, self.hello.lateness_ms):
             assert self.caller is not None
@@ -215,6 +242,7 @@ class World:
         """End the instance and remove the folder; safe to call twice."""
         self.running = False
         self.script.release_all()
+        self.part()
         if self.caller is not None:
             # Nobody looks at what it leaves, so a gateway that takes seconds to stop in good order is killed.
             (self.caller.channel.kill if self.target.costly else self.caller.channel.close)()

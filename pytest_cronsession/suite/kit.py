@@ -122,6 +122,11 @@ def listed(driver: Driver, keys: set[str]) -> set[str]:
     return keys & {s.key for s in driver.sessions()}
 
 
+def all_rows(driver: Driver) -> set[str]:
+    """The keys of every listed row."""
+    return {s.key for s in driver.sessions()}
+
+
 MEMBERS = (
     *("name", "agent", "enabled", "schedule", "session", "payload", "timeoutMs", "deleteAfterRun"),
     *("retry", "maxFailures", "catchUp", "nextRunAtMs"),

@@ -168,15 +168,15 @@ class Life(RuleBasedStateMachine):
             )
 
 
-def explore(driver: Driver, law: str) -> None:
-    """Live through many lives; raises the shrunk failure, with the steps that broke the law."""
+def explore(driver: Driver, law: str, life: type[Life] = Life) -> None:
+    """Live through many lives of one kind; raises the shrunk failure, with the steps that broke the law."""
     count, steps = SIZES[driver.effort.tier]
     # Each life has a gateway of its own, which boots and restarts.
     count, phases = driver.few(count, 2), PHASES[:1] if driver.budget.limited else PHASES
     ended: list[TargetError] = []
     try:
         run_state_machine_as_test(
-            driver.effort.seeded(lambda: Life(driver, law, ended)),  # type: ignore[arg-type]  # any factory will do
+            driver.effort.seeded(lambda: life(driver, law, ended)),  # type: ignore[arg-type]  # any factory will do
             settings=settings(
                 max_examples=count,
                 stateful_step_count=steps,

@@ -8,6 +8,7 @@ from ..driver import Driver
 from ..requirement import requirement
 from .house import LAW, explore_house
 from .life import BOUNDED, STABLE, explore
+from .life_durable import DURABLE, Durable
 
 MINUTE = 60_000
 
@@ -24,6 +25,14 @@ def test_sessions_sharing_a_key_stay_stable(cronsession_driver: Driver) -> None:
 )
 def test_the_store_stays_within_its_bounds(cronsession_driver: Driver) -> None:
     explore(cronsession_driver, BOUNDED)
+
+
+@requirement(DURABLE)
+@pytest.mark.cronsession_last
+# Else the limits that a gateway has by default may take a session that nobody has been in for a day.
+@pytest.mark.cronsession_config(maintenance={"mode": "warn"})
+def test_what_was_acknowledged_survives_every_crash(cronsession_driver: Driver) -> None:
+    explore(cronsession_driver, DURABLE, Durable)
 
 
 @requirement(LAW)

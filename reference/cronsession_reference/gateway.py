@@ -29,11 +29,11 @@ CAPABILITIES = (
     *("session.mode", "session.send", "agents", "job.update", "job.remove", "job.disable"),
     *("job.resolved", "job.revision", "trigger", "trigger.due", "run.list", "run.slot", "run.cancel"),
     *("run.timeout", "receipts", "retention", "maintenance", "maintenance.bytes", "store.maintain"),
-    *("store.sweep", "store.seed", "restart", "crash"),
+    *("store.sweep", "store.seed", "restart", "crash", "instances"),
     *("job.retry", "job.autoDisable", "job.catchUp", "run.concurrency", "run.history", "notices"),
     *("archives", "maintenance.highWater", "schedule.stagger", "job.deleteAfterRun"),
 )
-_NEED_DISK = ("restart", "crash", "store.seed")
+_NEED_DISK = ("restart", "crash", "instances", "store.seed")
 _NEED_MANUAL_CLOCK = ("clock.advance", "clock.jump")
 
 

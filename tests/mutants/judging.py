@@ -18,6 +18,7 @@ TIER = "--cronsession-tier=full"
 SLOW = (
     "test_sessions_sharing_a_key_stay_stable",
     "test_the_store_stays_within_its_bounds",
+    "test_what_was_acknowledged_survives_every_crash",
     "test_cron_slots_match_the_oracle",
     "test_cron_dialect",
     "test_any_name_is_opaque",

@@ -95,7 +95,7 @@ class RetentionIsHalved(Altered):
             engine.reaper.retention_ms //= 2
 
 
-def _reap(engine: Engine, chosen: Callable[[SessionRow, int, int], bool]) -> None:
+def reap(engine: Engine, chosen: Callable[[SessionRow, int, int], bool]) -> None:
     """Let the reaper take these rows too; ``chosen`` gets the row, now, and retention."""
 
     def sweep(inner: Callable[[int], list[str]], now: int) -> list[str]:
@@ -116,7 +116,7 @@ class RunsUnderWayAreReaped(Altered):
     """The receipt of a run that takes longer than retention goes while it is under way."""
 
     def alter(self, engine: Engine) -> None:
-        _reap(engine, lambda row, now, kept: is_receipt(row) and now - row.updated_ms > kept)
+        reap(engine, lambda row, now, kept: is_receipt(row) and now - row.updated_ms > kept)
 
 
 @wrong("bugs:R3", "REA-006")
@@ -128,7 +128,7 @@ class RetentionCountsFromTheStart(Altered):
             free = engine.store.lease_owner(row.key) is None
             return is_receipt(row) and free and now - row.created_ms > kept
 
-        _reap(engine, chosen)
+        reap(engine, chosen)
 
 
 def _lasting(engine: Engine, row: SessionRow) -> bool:
@@ -145,7 +145,7 @@ class SharedSessionsAreReaped(Altered):
             ran = any(run.session_key == row.key for run in engine.store.runs())
             return ran and _lasting(engine, row) and now - row.updated_ms > kept
 
-        _reap(engine, chosen)
+        reap(engine, chosen)
 
 
 @wrong("bugs:R11", "REA-007")
@@ -161,7 +161,7 @@ class KeyedSessionsAreReaped(Altered):
             return inner(run, job)
 
         wrap(engine.runner, "start", start)
-        _reap(
+        reap(
             engine,
             lambda row, now, kept: row.key in keyed and _lasting(engine, row) and now - row.updated_ms > kept,
         )

@@ -359,7 +359,7 @@ def test_seeded_rows_are_there_with_their_transcripts(make_world: Any) -> None:
 def test_the_memory_store_does_the_same_and_declares_less(make_world: Any) -> None:
     world = make_world(store="memory").start()
     hello = Hello.parse(world.call("initialize", protocol=1, specRevision=1))
-    assert set(CAPABILITIES) - hello.capabilities == {"restart", "crash", "store.seed"}
+    assert set(CAPABILITIES) - hello.capabilities == {"restart", "crash", "instances", "store.seed"}
     world.add(every(HOUR), session={"target": "named", "name": "n"})
     world.add(every(HOUR))
     world.advance(T0 + 2 * DAY)

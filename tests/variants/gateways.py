@@ -14,7 +14,7 @@ from cronsession_reference.engine import Engine
 from cronsession_reference.jobs import At, Job
 from cronsession_reference.keys import job_key
 from cronsession_reference.removal import remove_job
-from cronsession_reference.resolver import RECEIPT
+from cronsession_reference.resolver import PER_JOB, RECEIPT
 from cronsession_reference.sessions import Turn
 from cronsession_reference.store import Run
 
@@ -111,6 +111,9 @@ class OpaqueKeys(Altered, does={"dst": "both"}):
     def store_maintain(self, params: dict[str, Any]) -> dict[str, Any]:
         answer = super().store_maintain(params)
         return {**answer, "removed": [self._shown(key) for key in answer["removed"]]}
+
+    def store_sweep(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"removed": [self._shown(key) for key in super().store_sweep(params)["removed"]]}
 
     def alter(self, engine: Engine) -> None:
         def describe(inner: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:
@@ -260,6 +263,22 @@ class Talkative(Altered):
                 engine.store.put_session(base)
 
         wrap(engine.runner.model, "complete", complete)
+        wrap(engine.runner, "_finish", finish)
+
+
+@right
+class JobsHaveARow(Altered):
+    """Keeps one more row for an isolated job as long as there is the job; then it is a receipt."""
+
+    def alter(self, engine: Engine) -> None:
+        def finish(inner: Callable[..., None], turn: Turn, run: Run, job: Job, status: str) -> None:
+            row = turn.row
+            inner(turn, run, job, status)
+            if row is not None and is_receipt(row):
+                kind = RECEIPT if engine.store.job(job.id) is None else PER_JOB
+                base = replace(row, key=job_key(job.agent, job.id), kind=kind)
+                engine.store.put_session(replace(base, updated_ms=engine.clock.now()))
+
         wrap(engine.runner, "_finish", finish)
 
 

@@ -1,0 +1,67 @@
+"""Two gateways on one state folder: each slot runs once, and what either was told holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..driver import Driver, cron, every, wish
+from ..model import tag_text
+from ..oracle import MINUTE
+from ..requirement import requirement
+
+pytestmark = pytest.mark.cronsession_last
+
+
+@requirement("CS-STO-032")
+@pytest.mark.parametrize("alias", [False, True], ids=["path", "link"])
+def test_two_instances_run_a_slot_once(cronsession_driver: Driver, alias: bool) -> None:
+    d = cronsession_driver
+    jobs = [d.add(cron("*/10 * * * *")), d.add(cron("*/5 * * * *"))]
+    d.join(alias=alias)
+    slot = d.stored(jobs[1]).next_run_ms
+    assert slot is not None
+    # From slot to slot: one clock must not be beyond a slot that the other has still to come to.
+    for n in range(6):
+        d.advance_to(slot + 5 * n * MINUTE + d.hello.lateness_ms)
+    d.advance(minutes=1)
+    counts = [len(d.turns(job)) for job in jobs]
+    d.part()
+    d.expect(
+        counts == [3, 6], f"jobs with 3 and 6 slots ran {counts[0]} and {counts[1]} times in two instances"
+    )
+
+
+@requirement("CS-STO-033")
+def test_two_instances_lose_no_write(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    old = d.add(every(minutes=50))
+    d.join()
+    first = d.add(every(minutes=50))
+    tag = d.model.new_tag()
+    job = {
+        "name": f"job {tag}",
+        "schedule": every(minutes=50),
+        "session": wish("named", name=d.fresh_name("second")),
+        "payload": {"kind": "agentTurn", "text": tag_text("Reply OK only.", tag)},
+    }
+    added = d.ask_second("job/add", {"job": job})
+    if "job" not in added:
+        d.fail(f"the second instance refused a job it should take: {added}")
+    second = added["job"]["id"]
+    d.add(every(minutes=50))
+    d.ask_second("job/update", {"id": old.id, "patch": {"name": "renamed by the second"}})
+    d.edit(first, name="renamed by the first")
+    d.advance(minutes=2)
+    names = {j.id: j.raw.get("name") for j in d.jobs()}
+    seen = {j["id"]: j.get("name") for j in d.ask_second("job/list")["jobs"]}
+    d.part()
+    d.restart()
+    after = {j.id: j.raw.get("name") for j in d.jobs()}
+    for place, found in (("first", names), ("second", seen), ("next", after)):
+        d.expect(
+            len(found) == 4 and second in found, f"four jobs were added, the {place} instance lists {found}"
+        )
+        d.expect(
+            (found.get(old.id), found.get(first.id)) == ("renamed by the second", "renamed by the first"),
+            f"both instances edited a job, and the {place} instance lists {found}",
+        )
