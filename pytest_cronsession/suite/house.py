@@ -18,6 +18,7 @@ from ..driver import Driver, Handle, cron, wish
 from ..model import ERROR, Turn, tag_text
 from ..outcomes import ConformanceFailure, TargetError
 from .kit import accounted_for
+from .life import unlimited
 
 LAW = "CS-RES-034"
 NAMES, KEYS = ("attic", "cellar", "kitchen"), ("house-key", "spare-key")
@@ -59,7 +60,7 @@ class House(RuleBasedStateMachine):
             raise ended[0]
         self.ended = ended
         try:
-            self.d = driver.spawn()
+            self.d = driver.spawn(unlimited(driver))
         except TargetError as error:
             ended.append(error)
             raise

@@ -6,6 +6,8 @@ sharing a key stay stable across runs, and the store stays within its configured
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -25,6 +27,12 @@ PHASES: tuple[Phase, ...] = (Phase.generate, Phase.shrink)
 SIZES = {"core": (10, 18), "full": (30, 30), "thorough": (100, 50)}
 
 
+def unlimited(driver: Driver) -> dict[str, Any]:
+    """A configuration by which nothing takes a lasting session: what a gateway does by default may."""
+    block = {"maintenance": {"mode": "warn"}} if driver.has("maintenance") else {}
+    return {**driver.world.config, **block}
+
+
 class Life(RuleBasedStateMachine):
     """One gateway from its first start to its end; ``law`` is the requirement that is watched.
 
@@ -38,7 +46,7 @@ class Life(RuleBasedStateMachine):
             raise ended[0]
         self.ended = ended
         try:
-            self.d = driver.spawn()
+            self.d = driver.spawn(unlimited(driver) if law == STABLE else None)
         except TargetError as error:
             ended.append(error)
             raise
