@@ -84,7 +84,7 @@ def lines(
         for row in judgement.of(outcome):
             yield Line("")
             yield from _block(row, catalog, colour, rerun, width)
-    yield from _short(shown, width)
+    yield from _short(shown, catalog, width)
 
 
 def _left_out(row: Row) -> bool:
@@ -178,17 +178,20 @@ def _wrap(text: str, indent: str, width: int) -> list[str]:
     )
 
 
-def _short(rows: Sequence[Row], width: int) -> Iterator[Line]:
+def _short(rows: Sequence[Row], catalog: Catalog, width: int) -> Iterator[Line]:
     """What takes one line each: failures that were known, and conditions that never occurred."""
     known = [r for r in rows if r.outcome == "known-fail"]
     unlooked = [r for r in rows if r.outcome == "not-run" and r.reason == NO_TEST]
-    unseen = [r for r in rows if r.outcome == "not-run" and r.reason != NO_TEST]
-    if known or unseen or unlooked:
+    beyond = [r.id for r in rows if catalog[r.id].untestable]
+    unseen = [r for r in rows if r.outcome == "not-run" and r.reason != NO_TEST and r.id not in beyond]
+    if known or unseen or unlooked or beyond:
         yield Line("")
     texts = [f"{r.id} {r.level} known failure: {r.reason}" for r in known]
     texts += [f"{r.id} {r.level} not run: {r.reason}" for r in unseen]
     if unlooked:
         texts.append(f"not run: {brief([r.id for r in unlooked])} ({NO_TEST})")
+    if beyond:
+        texts.append(f"not testable from outside: {', '.join(beyond)}")
     for text in texts:
         wrapped = textwrap.wrap(text, width, break_on_hyphens=False, subsequent_indent="  ")
         yield from (Line(part, "yellow") for part in wrapped)

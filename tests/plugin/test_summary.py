@@ -183,3 +183,14 @@ def test_nothing_selected_is_told(one_pass: Lab) -> None:
 
 def test_it_works_without_a_terminal_reporter(one_pass: Lab) -> None:
     assert one_pass.run("-p", "no:terminal").ret == 0
+
+
+def test_what_no_test_can_reach_takes_one_line(one_pass: Lab) -> None:
+    beyond = {"untestable": "nobody can see it"}
+    one_pass.requirements(
+        row("CS-RES-001"), row("CS-RES-002"), row("CS-RES-003", **beyond), row("CS-RES-004", **beyond)
+    )
+    told = section(one_pass.run())
+    assert told[1] == "conformant"
+    assert told[-1] == "not testable from outside: CS-RES-003, CS-RES-004"
+    assert [line for line in told if "nobody can see it" in line] == []
