@@ -23,6 +23,9 @@ from .worlds import World
 __all__ = ["Attempt", "Done", "Driver", "Handle", "at", "cron", "every", "wish"]
 
 
+_SHARED_MS = 10 * 24 * 3_600_000
+
+
 @dataclass(frozen=True)
 class Handle:
     """A job this test added: its id, and the tag its messages carry."""
@@ -114,7 +117,7 @@ class Driver(Attempts):
         if target is None:
             lasting = self.has("session.named") and self.budget.limited
             target = "isolated" if self.has("session.isolated") and not lasting else "named"
-            name = None if target == "isolated" else self.fresh_name("any") if self._mine else "any"
+            name = None if target == "isolated" else self._lasting_name()
         kind = payload or ("systemEvent" if target == "main" else "agentTurn")
         job = {
             "name": f"job {tag}",
@@ -132,6 +135,10 @@ class Driver(Attempts):
             return write, None
         self._mine[write.job.id] = schedule is not None
         return write, Handle(write.job.id, tag, write)
+
+    def _lasting_name(self) -> str:
+        """A session for a job that does not care. Not one from long ago: what is idle for weeks may be pruned."""
+        return self.fresh_name("any") if self._mine else f"any-{self.now // _SHARED_MS}"
 
     def add(self, schedule: Mapping[str, Any] | None = None, **options: Any) -> Handle:
         """Add a job that a gateway with the declared capabilities has to accept."""
