@@ -61,6 +61,25 @@ def test_what_waits_for_room_starts_in_order(cronsession_driver: Driver) -> None
     d.expect(got == [1, 1, 1], f"each run that waited starts when there is room; runs: {got}")
 
 
+@requirement("CS-RUN-021")
+@pytest.mark.cronsession_config(maxConcurrentRuns=1)
+def test_waiting_for_room_is_no_time_of_the_run(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    slot = _next_hour(d)
+    hour = slot // (60 * MINUTE) % 24
+    first = d.add(HOURLY, **long_timeout(d))
+    second = d.add(cron(f"5 {hour} * * *", "UTC"), timeoutMs=10 * MINUTE)
+    d.answers(first, hold(slot + 30 * MINUTE))
+    d.answers(second, hold(slot + 37 * MINUTE))
+    d.advance_to(slot + 45 * MINUTE)
+    states = [turn.state for turn in d.turns(second)]
+    d.expect(
+        states == ["answered"],
+        "a run with a timeoutMs of 10 minutes waited 25 minutes for room and was answered 7 minutes after "
+        f"that; its requests are {states}",
+    )
+
+
 @requirement("CS-RUN-010")
 def test_a_passing_failure_is_repeated_after_its_waits(cronsession_driver: Driver) -> None:
     d = cronsession_driver
