@@ -55,6 +55,7 @@ export class Gateway {
     const moved = !isDeepStrictEqual(job.schedule, old.schedule);
     if (moved) job.storedAtMs = this.now;
     const next = this.nextSlot(job); // of a disabled job too: this is where an expression is refused
+    if (next === null && job.schedule.kind === 'cron') refuse('schedule.expr', 'no date matches it');
     if (moved || job.enabled !== old.enabled) job.nextRunAtMs = job.enabled ? next : null;
     this.jobs.set(job.id, job);
     return { job };

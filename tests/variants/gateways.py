@@ -276,7 +276,8 @@ class JobsHaveARow(Altered):
             inner(turn, run, job, status)
             if row is not None and is_receipt(row):
                 kind = RECEIPT if engine.store.job(job.id) is None else PER_JOB
-                base = replace(row, key=job_key(job.agent, job.id), kind=kind)
+                # With an id of its own: two rows on one transcript would keep it when one of them goes.
+                base = replace(row, key=job_key(job.agent, job.id), id=f"row-{job.id}", kind=kind)
                 engine.store.put_session(replace(base, updated_ms=engine.clock.now()))
 
         wrap(engine.runner, "_finish", finish)
