@@ -37,6 +37,9 @@ PROTOCOL = 1
 SPEC_REVISION = 1
 
 
+LATEST_MS = 1000  # of latenessMs, where time is virtual
+
+
 @dataclass(frozen=True)
 class Hello:
     """The answer to ``initialize``."""
@@ -55,7 +58,7 @@ class Hello:
     @property
     def realtime(self) -> bool:
         """True where time cannot be driven: only what needs no clock is judged."""
-        return "clock.advance" not in self.capabilities or self.lateness_ms > 1000
+        return "clock.advance" not in self.capabilities
 
     def policy(self, name: str) -> str:
         """The declared answer, or the published default."""
@@ -63,21 +66,26 @@ class Hello:
 
     @staticmethod
     def parse(data: Mapping[str, Any]) -> Hello:
-        """Read a schema-valid answer; raise :class:`ValueError` on an unknown capability or policy."""
+        """Read a schema-valid answer; raise :class:`ValueError` on an unknown capability or policy.
+
+        A clock by which things start later than a second is none to judge by: then the gateway has no clock.
+        """
         _known("capability", data["capabilities"], CAPABILITIES)
         _known("policy", data["policies"], POLICIES)
         for name, answer in data["policies"].items():
             _known(f"answer to policy {name!r}", [answer], POLICIES[name].answers)
+        late = data.get("latenessMs", 0)
+        unfit = {"clock.advance", "clock.jump"} if late > LATEST_MS else set()
         return Hello(
             name=data["name"],
             version=data["version"],
             url=data.get("url", ""),
             spec_revision=data["specRevision"],
-            capabilities=frozenset(data["capabilities"]),
+            capabilities=frozenset(data["capabilities"]) - unfit,
             profiles=tuple(data["profiles"]),
             policies=dict(data["policies"]),
             resolution_ms=data.get("resolutionMs", 1),
-            lateness_ms=data.get("latenessMs", 0),
+            lateness_ms=late,
             sweep_interval_ms=data.get("sweepIntervalMs", 300_000),
         )
 

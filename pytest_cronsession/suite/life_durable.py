@@ -54,7 +54,7 @@ class Durable(Life):
             DURABLE,
         )
         for job_id, title in self.titles.items():
-            if job_id in mine:
+            if job_id in mine and listed[job_id] is not None:
                 self.d.expect(
                     listed[job_id] == title,
                     f"a job was renamed {title!r} and is called {listed[job_id]!r} after a crash",

@@ -204,3 +204,10 @@ def test_method_names() -> None:
     assert method_name("job/add") == "job_add"
     assert method_name("initialize") == "initialize"
     assert len({method_name(operation) for operation in OPERATIONS}) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize(("late", "fit"), [(0, True), (1000, True), (1001, False)])
+def test_a_clock_that_is_later_than_a_second_is_none(late: int, fit: bool) -> None:
+    clock = ["clock.advance", "clock.jump"]
+    hello = Hello.parse(HELLO | {"capabilities": [*clock, "trigger"], "latenessMs": late})
+    assert hello.capabilities == ({*clock, "trigger"} if fit else {"trigger"})

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from cronsession_reference import Gateway
 from cronsession_reference.engine import Engine
+from cronsession_reference.errors import ModelError
 from cronsession_reference.jobs import At, Job
 from cronsession_reference.keys import job_key
 from cronsession_reference.removal import remove_job
@@ -281,6 +282,32 @@ class JobsHaveARow(Altered):
                 engine.store.put_session(replace(base, updated_ms=engine.clock.now()))
 
         wrap(engine.runner, "_finish", finish)
+
+
+@right
+class ThinList(Altered):
+    """Lists of a job what the contract wants to be listed, and no more."""
+
+    def job_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        shown = ("id", "enabled", "nextRunAtMs", "revision", "disabledBy", "disabledReason", "resolved")
+        listed = super().job_list(params)["jobs"]
+        return {"jobs": [{name: job[name] for name in shown if name in job} for job in listed]}
+
+
+@right
+class SendsAgain(Altered):
+    """A request that the model could not take is sent once more, at once and within the run."""
+
+    def alter(self, engine: Engine) -> None:
+        async def complete(inner: Callable[..., Any], messages: Any) -> Any:
+            try:
+                return await inner(messages)
+            except ModelError as failure:
+                if failure.status is None or failure.status < 500:
+                    raise
+                return await inner(messages)
+
+        wrap(engine.runner.model, "complete", complete)
 
 
 @right

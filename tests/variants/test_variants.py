@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..mutants.judging import BROKEN, Court
+from ..mutants.judging import BROKEN, TIER, Court, errors
 from .gateways import VARIANTS
 
 
@@ -15,6 +15,22 @@ def court() -> Iterator[Court]:
     found = Court()
     yield found
     found.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "selection"),
+    [
+        ("ThinList", "SCH-009 or RES-032 or JOB-011 or STO-020 or STO-034"),
+        ("SendsAgain", "JOB-001 or JOB-002 or RUN-010 or RUN-011 or RUN-012 or RUN-014"),
+    ],
+)
+def test_beyond_the_core_a_variant_is_not_found_fault_with(court: Court, name: str, selection: str) -> None:
+    report = court.judge(f"tests.variants.gateways:{name}", TIER, "-k", selection)
+    wrong = {row["id"]: row["message"] for row in report["requirements"] if row["outcome"] in BROKEN}
+    assert not wrong
+    assert not errors(report)
+    looked = {row["id"] for row in report["requirements"] if row["outcome"] == "pass"}
+    assert {f"CS-{i}" for i in selection.split(" or ")} - looked <= {"CS-RES-032"}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
