@@ -320,9 +320,7 @@ class Driver(Attempts):
     def spawn(self, config: Mapping[str, Any] | None = None, *, start_ms: int = START_MS) -> Driver:
         """A driver of a new world of the same target, and the same config or another; its user closes ``world``."""
         given = self.world.config if config is None else config
-        world = World(
-            self.world.target, given, host_zone=self.world.host_zone, start_ms=start_ms, prefix="x"
-        )
+        world = World(self.world.target, given, host_zone=self.world.host_zone, start_ms=start_ms, prefix="x")
         return Driver(
             world,
             requirement=self.requirement,

@@ -253,7 +253,9 @@ class Clockwork(RuleBasedStateMachine):
         least = sum(due.must and due.at + self.late <= now for due in dues)
         most = sum(due.at < now + self.grain for due in dues)
         near = [instant(due.at, gear.schedule.get("tz")) for due in dues if due.at < now + self.grain][-3:]
-        told = f"{gear.schedule}{'' if gear.enabled else ', disabled'}{', removed' if gear in self.gone else ''}"
+        told = (
+            f"{gear.schedule}{'' if gear.enabled else ', disabled'}{', removed' if gear in self.gone else ''}"
+        )
         self.d.expect(
             least <= got <= most,
             f"{got} runs from {instant(began)} to {instant(now)} of {told}, "
