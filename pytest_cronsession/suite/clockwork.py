@@ -160,6 +160,20 @@ class Clockwork(RuleBasedStateMachine):
             self._edit(gear, enabled=True)
             gear.enabled, gear.since = True, self.d.now
 
+    @precondition(lambda self: any(g.enabled and g.busy_until is None for g in self.gears))
+    @rule(data=st.data(), minutes=st.sampled_from((3, 70, 24 * 60)), edited=st.booleans())
+    def rest_for_a_while(self, data: st.DataObject, minutes: int, edited: bool) -> None:
+        able = [g for g in self.gears if g.enabled and g.busy_until is None]
+        gear = data.draw(st.sampled_from(able), label="job")
+        self._edit(gear, enabled=False)
+        gear.enabled = False
+        if edited:
+            gear.schedule = self._schedule(data)
+            self._edit(gear, schedule=gear.schedule)
+        self._wait(minutes)
+        self._edit(gear, enabled=True)
+        gear.enabled, gear.since = True, self.d.now
+
     @precondition(lambda self: self.gears)
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
@@ -197,13 +211,16 @@ class Clockwork(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from((3, 25, 70, 9 * 60, 24 * 60, 30 * 60)))
     def time_passes(self, minutes: int) -> None:
-        self._pass((self.d.now // MINUTE + minutes) * MINUTE + _WRITE)
+        self._wait(minutes)
 
     @precondition(lambda self: self.gears)
     @rule()
     def somebody_reads(self) -> None:
         self.d.jobs()
         self.d.sessions()
+
+    def _wait(self, minutes: int) -> None:
+        self._pass((self.d.now // MINUTE + minutes) * MINUTE + _WRITE)
 
     def _edit(self, gear: Gear, **patch: Any) -> bool:
         """Whether the edit was accepted: one that comes during a run may be refused."""
@@ -265,7 +282,8 @@ class Clockwork(RuleBasedStateMachine):
 
 
 def explore_clockwork(driver: Driver) -> None:
-    """Live through many days of a scheduler; raises the shrunk failure, with the steps that led to it."""
+    """Live through many days of a scheduler; raises the first failure, with the steps that led to it."""
     if max(1, driver.hello.resolution_ms) + driver.hello.lateness_ms > _ROOM:
         driver.not_observed("on so coarse a clock slots and writes within a minute cannot be told apart")
-    live(driver, lambda ended: Clockwork(driver, ended), SIZES, 1)
+    # Days of many jobs are a long time to live again and again: shrinking would take minutes.
+    live(driver, lambda ended: Clockwork(driver, ended), SIZES, 1, shrink=False)

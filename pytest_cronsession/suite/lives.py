@@ -19,15 +19,17 @@ def live(
     machine: Callable[[list[TargetError]], RuleBasedStateMachine],
     sizes: Mapping[str, tuple[int, int]],
     least: int,
+    *,
+    shrink: bool = True,
 ) -> None:
     """Live as many lives of so many steps as ``sizes`` has for the tier, ``least`` on a gateway that costs real time.
 
     ``machine`` is given a list for the error of a gateway that could not go on: of such a target there are no more
-    lives. Raises the shrunk failure, with the steps that led to it.
+    lives. Raises the failure, where ``shrink`` the shrunk one, with the steps that led to it.
     """
     count, steps = sizes[driver.effort.tier]
     # Each life has a gateway of its own, which boots and restarts.
-    count, phases = driver.few(count, least), PHASES[:1] if driver.budget.limited else PHASES
+    count, phases = driver.few(count, least), PHASES if shrink and not driver.budget.limited else PHASES[:1]
     ended: list[TargetError] = []
     try:
         run_state_machine_as_test(

@@ -28,9 +28,11 @@ class EnablingForgetsTheEdit(Altered):
         def update(inner: Callable[..., Written], job_id: str, patch: dict[str, Any], *rest: Any) -> Written:
             old = engine.store.job(job_id)
             written = inner(job_id, patch, *rest)
-            if old is not None and old.enabled and not written.job.enabled:
-                rested[job_id] = old.schedule
-            elif old is not None and written.job.enabled and not old.enabled and job_id in rested:
+            if old is None or old.enabled:
+                return written
+            if written.job.schedule != old.schedule:
+                rested.setdefault(job_id, old.schedule)
+            if written.job.enabled and job_id in rested:
                 slot = _next(rested.pop(job_id), engine.clock.now(), old)
                 engine.store.put_job(replace(written.job, next_run_ms=slot))
             return written
