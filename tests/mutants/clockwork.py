@@ -171,3 +171,16 @@ class InstantsAreSeconds(Altered):
             seconds = {**schedule, "atMs": at_ms // 1000}
             params = {**params, "job": {**params["job"], "schedule": seconds}}
         return super().job_add(params)
+
+
+@wrong("bugs:S18", "SCH-031")
+class JumpOwesARun(Altered):
+    """After a jump each recurring job is run, whether it missed a slot or not."""
+
+    async def clock_jump(self, params: dict[str, Any]) -> dict[str, Any]:
+        answer = await super().clock_jump(params)
+        for job in self._engine.store.jobs():
+            if job.enabled and not isinstance(job.schedule, At):
+                self._engine.scheduler.trigger(job.id, due=False)
+        await self._engine.runner.settle()
+        return answer
