@@ -12,7 +12,7 @@ from unittest import mock
 
 from cronsession_reference import jobdesk
 from cronsession_reference.engine import Engine
-from cronsession_reference.jobs import Job
+from cronsession_reference.jobs import Every, Job
 from cronsession_reference.sessions import Turn
 from cronsession_reference.slots import next_slot
 from cronsession_reference.store import Run
@@ -361,26 +361,13 @@ class DisabledJobsAreNotListed(Altered):
 
 
 @wrong("nanobot#3037", "JOB-019")
-class ListingReloadsTheSlot(Altered):
-    """A list that is asked for during a run brings back the slot of that run."""
+class ListingTurnsBack(Altered):
+    """Each list that is asked for during a run of an interval job takes its schedule back by one period."""
 
     def job_list(self, params: dict[str, Any]) -> dict[str, Any]:
         store = self._engine.store
         for run in store.running():
             job = store.job(run.job_id)
-            if job is not None and run.slot_ms is not None and job.enabled:
-                store.put_job(replace(job, next_run_ms=run.slot_ms))
-        return super().job_list(params)
-
-
-@wrong("openclaw#10813", "JOB-019")
-class ListingMovesLateSlots(Altered):
-    """A list moves jobs on whose slot has passed, and nothing comes of the slot."""
-
-    def job_list(self, params: dict[str, Any]) -> dict[str, Any]:
-        engine, now = self._engine, self._engine.clock.now()
-        for job in engine.store.jobs():
-            if job.next_run_ms is not None and job.next_run_ms < now:
-                upcoming = next_slot(job.schedule, now, job_id=job.id)
-                engine.store.put_job(replace(job, next_run_ms=upcoming))
+            if job is not None and job.next_run_ms is not None and isinstance(job.schedule, Every):
+                store.put_job(replace(job, next_run_ms=job.next_run_ms - job.schedule.every_ms))
         return super().job_list(params)

@@ -181,6 +181,8 @@ class OffsetIsFixedAtTheWrite(Altered):
             there = _wall(slot, job.schedule.tz).utcoffset()
             assert then is not None
             assert there is not None
-            return slot + round((there - then).total_seconds() * 1000)
+            moved = slot + round((there - then).total_seconds() * 1000)
+            # Not into the past: it would start again and again at one instant.
+            return moved if moved > engine.clock.now() else slot + (slot - moved)
 
         reslot(engine, change)

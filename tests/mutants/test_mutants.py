@@ -45,4 +45,4 @@ def test_what_is_on_record_is_what_the_entries_are_about() -> None:
 def test_every_requirement_has_a_mutant() -> None:
     killed = {identity for mutant in MUTANTS.values() for identity in mutant.expected}
     killed |= {identity for ids in RECORDED.values() for identity in ids}
-    assert killed == set(catalog.load().requirements)
+    assert killed == {i for i, r in catalog.load().requirements.items() if not r.untestable}
