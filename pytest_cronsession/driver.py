@@ -18,7 +18,7 @@ from .model import Answer, Turn, hold, tag_text
 from .recording import Recording, seen_turns
 from .trace import instant
 from .wishes import at, cron, every, quiet, wish
-from .worlds import World
+from .worlds import START_MS, World
 
 __all__ = ["Attempt", "Done", "Driver", "Handle", "at", "cron", "every", "wish"]
 
@@ -317,10 +317,10 @@ class Driver(Attempts):
         """Ask for a sweep; the keys that it removed. Only for tests about that."""
         return list(self._call("store/sweep")["removed"])
 
-    def spawn(self, config: Mapping[str, Any] | None = None) -> Driver:
+    def spawn(self, config: Mapping[str, Any] | None = None, *, start_ms: int = START_MS) -> Driver:
         """A driver of a new world of the same target, and the same config or another; its user closes ``world``."""
         given = self.world.config if config is None else config
-        world = World(self.world.target, given, host_zone=self.world.host_zone, prefix="x")
+        world = World(self.world.target, given, host_zone=self.world.host_zone, start_ms=start_ms, prefix="x")
         return Driver(
             world,
             requirement=self.requirement,

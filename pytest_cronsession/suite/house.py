@@ -9,21 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from ..checkers import fresh_context, shared_context
 from ..driver import Driver, Handle, cron, wish
 from ..model import ERROR, Turn, tag_text
-from ..outcomes import ConformanceFailure, TargetError
+from ..outcomes import TargetError
 from .kit import accounted_for
 from .life import unlimited
+from .lives import live
 
 LAW = "CS-RES-034"
 NAMES, KEYS = ("attic", "cellar", "kitchen"), ("house-key", "spare-key")
 SIZES = {"core": (6, 20), "full": (20, 35), "thorough": (80, 60)}
-PHASES: tuple[Phase, ...] = (Phase.generate, Phase.shrink)
 
 Room = tuple[str, ...]
 
@@ -198,28 +197,4 @@ def _wishes(d: Driver) -> list[dict[str, Any]]:
 
 def explore_house(driver: Driver) -> None:
     """Live in many houses; raises the shrunk failure, with the steps that led to it."""
-    count, steps = SIZES[driver.effort.tier]
-    count, phases = driver.few(count, 1), PHASES[:1] if driver.budget.limited else PHASES
-    ended: list[TargetError] = []
-    try:
-        run_state_machine_as_test(
-            driver.effort.seeded(lambda: House(driver, ended)),  # type: ignore[arg-type]  # any factory will do
-            settings=settings(
-                max_examples=count,
-                stateful_step_count=steps,
-                deadline=None,
-                derandomize=True,
-                database=None,
-                print_blob=False,
-                report_multiple_bugs=False,
-                phases=phases,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-    except ConformanceFailure as failure:
-        failure.__notes__ = []
-        raise
-    except Exception:
-        if ended:
-            raise ended[0] from None
-        raise
+    live(driver, lambda ended: House(driver, ended), SIZES, 1)

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from ..checkers import fresh_context, shared_context
 from ..driver import Driver, Handle, every, wish
 from ..model import ERROR, Turn
-from ..outcomes import ConformanceFailure, TargetError
+from ..outcomes import TargetError
 from ..trace import instant
 from .kit import sweep_ms
+from .lives import live
 
 STABLE, BOUNDED = "CS-SES-008", "CS-MNT-006"
 # Plain words: a gateway may refuse others.
 NAMES = ("alpha", "beta", "gamma")
-# A shrunk life is worth its time: it is what somebody has to read.
-PHASES: tuple[Phase, ...] = (Phase.generate, Phase.shrink)
 SIZES = {"core": (10, 18), "full": (30, 30), "thorough": (100, 50)}
 
 
@@ -180,29 +178,4 @@ class Life(RuleBasedStateMachine):
 
 def explore(driver: Driver, law: str, life: type[Life] = Life) -> None:
     """Live through many lives of one kind; raises the shrunk failure, with the steps that broke the law."""
-    count, steps = SIZES[driver.effort.tier]
-    # Each life has a gateway of its own, which boots and restarts.
-    count, phases = driver.few(count, 2), PHASES[:1] if driver.budget.limited else PHASES
-    ended: list[TargetError] = []
-    try:
-        run_state_machine_as_test(
-            driver.effort.seeded(lambda: life(driver, law, ended)),  # type: ignore[arg-type]  # any factory will do
-            settings=settings(
-                max_examples=count,
-                stateful_step_count=steps,
-                deadline=None,
-                derandomize=True,
-                database=None,
-                print_blob=False,
-                report_multiple_bugs=False,
-                phases=phases,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-    except ConformanceFailure as failure:
-        failure.__notes__ = []  # the steps in the message say it in the gateway's own terms
-        raise
-    except Exception:
-        if ended:
-            raise ended[0] from None  # and not that Hypothesis could not repeat it
-        raise
+    live(driver, lambda ended: life(driver, law, ended), SIZES, 2)

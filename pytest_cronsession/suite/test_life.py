@@ -6,6 +6,7 @@ import pytest
 
 from ..driver import Driver
 from ..requirement import requirement
+from .clockwork import PUNCTUAL, explore_clockwork
 from .house import LAW, explore_house
 from .life import BOUNDED, STABLE, explore
 from .life_durable import DURABLE, Durable
@@ -38,3 +39,8 @@ def test_what_was_acknowledged_survives_every_crash(cronsession_driver: Driver) 
 @requirement(LAW)
 def test_every_run_is_where_its_job_says(cronsession_driver: Driver) -> None:
     explore_house(cronsession_driver)
+
+
+@requirement(PUNCTUAL)
+def test_every_slot_has_its_run_and_nothing_else_runs(cronsession_driver: Driver) -> None:
+    explore_clockwork(cronsession_driver)

@@ -178,3 +178,27 @@ def test_a_forward_jump_repeats_and_stops_nothing(cronsession_driver: Driver) ->
             f"the next run {instant(upcoming)} is none of the job's slots",
         )
     step_through(d, job, [upcoming, upcoming + 10 * MINUTE], upcoming + 15 * MINUTE)
+
+
+@requirement("CS-SCH-031")
+@pytest.mark.parametrize("kind", ["every", "cron"])
+def test_a_jump_over_no_slot_changes_nothing(cronsession_driver: Driver, kind: str) -> None:
+    d = cronsession_driver
+    if kind == "cron":
+        d.require("schedule.cron")
+    job = d.add(every(hours=6) if kind == "every" else cron("0 */6 * * *"))
+    # Another one that is jumped over, so that something is to be made up for.
+    d.add(every(minutes=10))
+    first = d.stored(job).next_run_ms
+    assert first is not None
+    # A first slot that is near leaves no room for a jump before it.
+    d.advance_to(first + MINUTE)
+    slot, ran = d.stored(job).next_run_ms, len(d.turns(job))
+    assert slot is not None
+    for minutes in (65, 110):
+        d.jump(minutes=minutes)
+        d.advance(minutes=3)
+        d.expect(len(d.turns(job)) == ran, f"a jump that passed over none of its slots started a {kind} job")
+        upcoming = d.stored(job).next_run_ms
+        d.expect(upcoming == slot, f"the jump moved the next run from {instant(slot)} to {instant(upcoming)}")
+    step_through(d, job, [slot], slot + MINUTE)

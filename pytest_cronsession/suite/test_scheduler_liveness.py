@@ -169,3 +169,14 @@ def test_a_job_older_than_a_change_of_the_clock_keeps_its_wall_time(
     # At nine in the morning nothing is in a gap or an overlap, whatever the policy.
     slots = cron_slots("0 9 * * *", tz, d.now, until)
     step_through(d, d.add(cron("0 9 * * *", tz)), slots, until, zone=tz)
+
+
+@requirement("CS-SCH-026")
+@pytest.mark.cronsession_host("Europe/Berlin")
+@pytest.mark.cronsession_start("2026-10-22T20:00:07Z")
+def test_a_job_without_a_zone_keeps_its_wall_time(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    zone = "Europe/Berlin" if d.hello.policy("defaultZone") == "host" else "UTC"
+    until = d.now + 6 * DAY
+    slots = cron_slots("0 9 * * *", zone, d.now, until)
+    step_through(d, d.add({"kind": "cron", "expr": "0 9 * * *"}), slots, until, zone=zone)

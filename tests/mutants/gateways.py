@@ -8,6 +8,8 @@ from typing import Any
 from . import (
     bounds,
     caps,
+    changes,
+    clockwork,
     comeback,
     contexts,
     desk,
@@ -35,6 +37,8 @@ __all__ = [
     "Mutant",
     "bounds",
     "caps",
+    "changes",
+    "clockwork",
     "comeback",
     "contexts",
     "desk",

@@ -24,6 +24,7 @@ SLOW = (
     "test_any_name_is_opaque",
     "test_every_run_is_where_its_job_says",
     "test_files_do_not_become_ever_more",
+    "test_every_slot_has_its_run_and_nothing_else_runs",
 )
 """Tests that cost as much as all others together: only for gateways that are expected to fail there."""
 

@@ -89,7 +89,7 @@ class CapIsNotReached(Altered):
         wrap(engine.scheduler.admission, "room", lambda inner: inner() - (most == 2))
 
 
-@wrong("bugs:E4", "RUN-008")
+@wrong("openclaw#103323", "RUN-008")
 class ManualRunsNeedNoRoom(Altered):
     """A manual start begins at once, whatever is under way."""
 
@@ -253,7 +253,7 @@ class ManualFailuresCount(Altered):
         wrap(engine.runner, "finished", finished)
 
 
-@wrong("bugs:E7", "RUN-015")
+@wrong("openclaw#118089", "RUN-015")
 class NobodyIsTold(Altered):
     """Notices are written to the log only."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -175,6 +176,22 @@ class TimeoutBlocksTheJob(Altered):
 
         wrap(engine.runner, "_finish", finish)
         wrap(engine.scheduler, "busy", lambda inner, job_id: job_id in stuck or inner(job_id))
+
+
+@wrong("openclaw#137215", "RUN-002")
+class TimedOutWorkGoesOn(Altered):
+    """A run that timed out is over, and what it asked the model for goes on."""
+
+    def alter(self, engine: Engine) -> None:
+        left: set[asyncio.Future[Any]] = set()
+
+        async def complete(inner: Callable[..., Any], messages: Any) -> Any:
+            work = asyncio.ensure_future(inner(messages))
+            left.add(work)
+            work.add_done_callback(left.discard)
+            return await asyncio.shield(work)
+
+        wrap(engine.runner.model, "complete", complete)
 
 
 @wrong("bugs:E5", "RUN-003")

@@ -25,7 +25,7 @@ def _next(schedule: Any, after: int, job: Job) -> int | None:
     return next_slot(schedule, after, job_id=job.id)
 
 
-@wrong("bugs:S15", "SCH-001")
+@wrong("inngest#2631", "SCH-001")
 class DaysAreAnded(Altered):
     """Where both day fields are restricted, a day has to match both."""
 
