@@ -58,4 +58,7 @@ class Admission:
         """Give late runs their time: the oldest slot now, the others one by one, all within the spread."""
         step = min(SPREAD_STEP_MS, self._settings.catch_up_spread_ms // max(1, len(late) - 1))
         for place, run in enumerate(sorted(late, key=lambda run: run.slot_ms or 0)):
-            self._store.put_run(replace(run, due_ms=now_ms + place * step))
+            waiting = self._store.run(run.id)
+            # Another process may have taken it since it was added, and must not lose it again.
+            if waiting is not None and waiting.status == "queued":
+                self._store.put_run(replace(waiting, due_ms=now_ms + place * step))

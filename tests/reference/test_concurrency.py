@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from cronsession_reference.admission import Admission
+from cronsession_reference.settings import Settings
+from cronsession_reference.store import Run, SqliteStore, Store
 
 T0 = 1_772_323_200_000
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = SqliteStore(tmp_path / "gateway.db", sync="OFF")
+    yield made
+    made.close()
 
 
 def at(instant: int) -> dict[str, Any]:
@@ -116,3 +132,22 @@ def test_a_command_beside_a_full_gateway_says_so(make_world: Any) -> None:
     answer = world.trigger(other)
     assert answer == {"started": False, "reason": "1 runs are under way, the most there may be"}
     assert world.statuses(other) == []
+
+
+def test_a_late_run_that_another_process_took_meanwhile_is_not_put_back(store: Store) -> None:
+    # It was added by one transaction and is given its time by the next: between the two it may have begun elsewhere.
+    added = store.add_run(Run("r1", "job", "catchup", "queued", T0, due_ms=T0))
+    assert added is not None
+    taken = replace(added, status="running", started_ms=T0 + 1, owner="another")
+    store.put_run(taken)
+    Admission(store, Settings(), "this one", lambda run: True).spread([added], T0 + MINUTE)
+    assert store.run("r1") == taken
+
+
+def test_late_runs_that_wait_are_given_their_time(store: Store) -> None:
+    runs = [store.add_run(Run(f"r{n}", f"job {n}", "catchup", "queued", T0 + n, due_ms=T0)) for n in (1, 0)]
+    Admission(store, Settings(), "this one", lambda run: True).spread([r for r in runs if r], T0 + MINUTE)
+    first, second = (found.due_ms for n in (0, 1) if (found := store.run(f"r{n}")) is not None)
+    assert first == T0 + MINUTE
+    assert second is not None
+    assert second > T0 + MINUTE
