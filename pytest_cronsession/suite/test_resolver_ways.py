@@ -318,3 +318,21 @@ def test_current_stays_where_it_was_made(cronsession_driver: Driver) -> None:
         turns.append(d.evidence(job))
     turns.append(d.say(chat))
     d.judge(shared_context(turns) + fresh_context(turns, [aside]))
+
+
+@requirement("CS-RES-034")
+def test_a_slot_after_an_edit_is_in_the_new_session(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("job.update", "schedule.every", "clock.advance")
+    old, new = d.fresh_name("before"), d.fresh_name("after")
+    job = d.add(every(minutes=10), target="named", name=old)
+    d.advance(minutes=11)
+    first = d.turns(job)[-1:]
+    there = d.evidence(d.add(target="named", name=new))
+    d.edit(job, session=wish("named", name=new))
+    d.advance(minutes=11)
+    last = d.turns(job)[-1]
+    d.expect(
+        last.saw_turn(there) and not any(last.saw_turn(turn) for turn in first),
+        f"the name was edited from {old!r} to {new!r}, and the next slot ran in the old session",
+    )

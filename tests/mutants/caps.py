@@ -179,7 +179,7 @@ class MaintenanceTakesItsTime(Altered):
             return super().store_maintain(params)
         engine = self._engine
         rows, before = engine.maintenance.plan(engine.clock.now()).rows, engine.store.totals().rows
-        for _ in range(200):
+        for _ in range(5000):
             await asyncio.sleep(0)
         remove(engine, rows)
         after = engine.store.totals().rows
