@@ -23,7 +23,7 @@ from .worlds import START_MS, World
 __all__ = ["Attempt", "Done", "Driver", "Handle", "at", "cron", "every", "wish"]
 
 
-_SHARED_MS = 10 * 24 * 3_600_000
+_SHARED_MS = 10 * 24 * 3_600_000  # for how long tests share the session of jobs that do not care
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,11 @@ class Driver(Attempts):
         world.script.on_change = self._scripted
         self._begun = world.now
         self.budget, self.effort = budget, effort
-        # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._config = world.config
+        # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
-        self._earlier = len(
-            world.script.turns()
-        )  # of other tests of this world, perhaps at this very instant
+        # Requests of other tests of this world, perhaps at this very instant.
+        self._earlier = len(world.script.turns())
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
 
     def few(self, full: int, least: int) -> int:

@@ -162,20 +162,15 @@ class Starting(Altered):
         raise NotImplementedError
 
 
+_SETTINGS = ("agents", "sessionRetentionMs", "maintenance", "maxConcurrentRuns", "runHistory", "archiveMs")
+
+
 @wrong("openclaw#63442", "JOB-027")
 class MisplacedSettingsArePassedOver(Starting):
     """A block in a wrong place is not read, and nobody is told."""
 
     async def again(self, params: dict[str, Any], refused: Refused) -> dict[str, Any]:
-        known = (
-            "agents",
-            "sessionRetentionMs",
-            "maintenance",
-            "maxConcurrentRuns",
-            "runHistory",
-            "archiveMs",
-        )
-        config = {name: value for name, value in params["config"].items() if name in known}
+        config = {name: value for name, value in params["config"].items() if name in _SETTINGS}
         if config == params["config"]:
             raise refused
         return await super().gateway_start({**params, "config": config})
@@ -187,15 +182,7 @@ class WrongSettingsHaveADefault(Starting):
 
     async def again(self, params: dict[str, Any], refused: Refused) -> dict[str, Any]:
         member = refused.field.removeprefix("config.").partition(".")[0].partition("[")[0]
-        known = (
-            "agents",
-            "sessionRetentionMs",
-            "maintenance",
-            "maxConcurrentRuns",
-            "runHistory",
-            "archiveMs",
-        )
-        if member not in known or member not in params["config"]:
+        if member not in _SETTINGS or member not in params["config"]:
             raise refused
         config = {name: value for name, value in params["config"].items() if name != member}
         return await super().gateway_start({**params, "config": config})

@@ -1,7 +1,8 @@
 """What each wrong gateway fails at tier full, as it was measured by ``python -m tests.mutants.matrix --record``.
 
-``recorded.json`` has the requirements, exactly; a mutant that is not in it yet is expected to fail what its entry
-says. ``found_by.json`` has the suite's tests that failed.
+``recorded.json`` has the requirements; a mutant that is not in it yet is expected to fail what its entry says.
+``found_by.json`` has the suite's tests that failed, of those that were put before the whole suite at tier full; the
+others were measured when there was only the core, or with the tests of their entries.
 """
 
 from __future__ import annotations

@@ -26,18 +26,24 @@ _CLASS = re.compile(r"/\*\*((?:(?!\*/)[\s\S])*)\*/\s*class (\w+)")
 
 def records() -> Records:
     """From the working tree as it is."""
-    broken = recorded.load()
+    broken, whole = recorded.load(), recorded.load(recorded.FOUND_BY)
     all_requirements = catalog.load().requirements
     return Records(
         requirements=list(all_requirements),
         musts=frozenset(i for i, r in all_requirements.items() if r.level == "MUST" and not r.untestable),
         untestable={i: r.untestable for i, r in all_requirements.items() if r.untestable},
         mutants=[
-            Wrong(name, _about(m.factory), m.source, broken.get(name, m.expected))
+            Wrong(name, _about(m.factory), m.source, broken.get(name, m.expected), name in whole)
             for name, m in MUTANTS.items()
         ],
         node_mutants=[
-            Wrong(name, _in_node("mutant.mjs")[name], m.source, broken.get(f"node:{name}", m.expected))
+            Wrong(
+                name,
+                _in_node("mutant.mjs")[name],
+                m.source,
+                broken.get(f"node:{name}", m.expected),
+                f"node:{name}" in whole,
+            )
             for name, m in node.MUTANTS.items()
         ],
         variants=[Right(name, _about(factory)) for name, factory in VARIANTS.items()],
