@@ -71,7 +71,7 @@ class Life(Story):
     @happens(lambda self: len(self.loners) < 2, minutes=(5, 15, 40))
     def add_isolated_job(self, minutes: int) -> None:
         # Where a run takes seconds, hours of one every few minutes take longer than anybody waits for an answer.
-        pace = 12 if self.d.budget.limited else 1
+        pace = 24 if self.d.budget.limited else 1
         self.loners.append(self.d.add(every(minutes=minutes * pace), target="isolated"))
 
     @happens(lambda self: self.named, often=3, fails=(False, True))
