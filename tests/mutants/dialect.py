@@ -248,15 +248,16 @@ class NearestIsLater(Rewriting):
     """From a weekend a job goes on to Monday, also from a Saturday."""
 
     def read(self, expr: str) -> str:
-        return _days_changed(expr, self._later, _same)
-
-    def _later(self, part: str) -> str:
-        if not part.removesuffix("W").isdigit() or not part.endswith("W"):
-            return part
+        fields = expr.split()
+        if len(fields) != 5 or not fields[2].removesuffix("W").isdigit() or not fields[2].endswith("W"):
+            return expr
+        wanted = int(fields[2].removesuffix("W"))
+        months = {int(fields[3])} if fields[3].isdigit() else set(range(1, 13))
         now = datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
-        wanted = int(part.removesuffix("W"))
-        day = next(d for n in range(400) if (d := now + timedelta(days=n)).day == wanted)
-        return f"{wanted + 2}" if day.isoweekday() == 6 and wanted < 27 else part
+        days = (now + timedelta(days=n) for n in range(800))
+        day = next(day for day in days if day.day == wanted and day.month in months)
+        later = f"{wanted + 2}" if day.isoweekday() == 6 and wanted < 27 else fields[2]
+        return _days_changed(expr, lambda part: later, _same)
 
 
 @wrong("bugs:S15", "SCH-033", "SCH-039")
