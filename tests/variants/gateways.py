@@ -113,6 +113,9 @@ class OpaqueKeys(Altered, does={"dst": "both"}):
         answer = super().store_maintain(params)
         return {**answer, "removed": [self._shown(key) for key in answer["removed"]]}
 
+    def store_seed(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"sessions": self._rows(super().store_seed(params)["sessions"], "key")}
+
     def store_sweep(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"removed": [self._shown(key) for key in super().store_sweep(params)["removed"]]}
 
