@@ -170,3 +170,31 @@ def test_any_weekday_of_a_month(cronsession_driver: Driver) -> None:
 @requirement("CS-SCH-040")
 def test_any_last_weekday(cronsession_driver: Driver) -> None:
     _any_of(cronsession_driver, "last-weekday")
+
+
+# In the order of their instants: the gap of March, the overlap of November.
+_GAP = pytest.mark.cronsession_start("2026-03-06T12:00:07Z")
+_OVERLAP = pytest.mark.cronsession_start("2026-10-30T12:00:07Z")
+
+
+def _around_the_change(d: Driver, expr: str) -> None:
+    d.require("cron.second")
+    until = d.now + 3 * DAY
+    slots = cron_slots(expr, "America/New_York", d.now, until, d.hello.policy("dst"))
+    step_through(d, d.add(cron(expr, "America/New_York")), slots, until, zone="America/New_York")
+
+
+@requirement("CS-SCH-013")
+@pytest.mark.parametrize(
+    "expr", [pytest.param("15 30 2 * * *", marks=_GAP), pytest.param("15 30 1 * * *", marks=_OVERLAP)]
+)
+def test_a_fixed_second_follows_the_policy(cronsession_driver: Driver, expr: str) -> None:
+    _around_the_change(cronsession_driver, expr)
+
+
+@requirement("CS-SCH-032")
+@pytest.mark.parametrize(
+    "expr", [pytest.param("0,20 30 2 * * *", marks=_GAP), pytest.param("0,20 30 1 * * *", marks=_OVERLAP)]
+)
+def test_two_seconds_are_several_times_a_day(cronsession_driver: Driver, expr: str) -> None:
+    _around_the_change(cronsession_driver, expr)

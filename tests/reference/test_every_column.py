@@ -159,8 +159,16 @@ WRONG = (
 
 BODY = {
     **SPEC,
-    "id": "i", "agent": "main", "enabled": True, "nextRunAtMs": None, "revision": 1, "createdAtMs": T0,
-    "deleteAfterRun": True, "failures": 1, "disabledBy": "operator", "disabledReason": "x",
+    "id": "i",
+    "agent": "main",
+    "enabled": True,
+    "nextRunAtMs": None,
+    "revision": 1,
+    "createdAtMs": T0,
+    "deleteAfterRun": True,
+    "failures": 1,
+    "disabledBy": "operator",
+    "disabledReason": "x",
 }
 
 
