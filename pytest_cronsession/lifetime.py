@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .contract import Hello
+from .contract import Hello, Session
 from .model import Script
 from .outcomes import TargetError, UnsupportedOperation
 from .trace import instant
@@ -101,6 +101,13 @@ class Lifetime(Verdicts):
         """Stop in good order and start again on the same folder, where given with these members changed."""
         self.stop()
         self.start(config=config)
+
+    def seed(self, rows: Sequence[Mapping[str, Any]]) -> list[Session]:
+        """Put aged rows into the store of the stopped gateway; the rows as they are to be listed."""
+        with self._needed():
+            answer = self.world.seed(rows)
+        self.trace.call(self.now, "store/seed", {"rows": list(rows)}, answer)
+        return [Session.parse(row) for row in answer["sessions"]]
 
     def join(self, *, alias: bool = False) -> None:
         """Start a second instance on the same folder, by a symbolic link to it where ``alias``."""

@@ -121,6 +121,10 @@ class World:
         self.script.now_ms = self.now
         return self.caller.call(operation, params)
 
+    def seed(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """``store/seed`` on this world's folder; raises :class:`TargetError`."""
+        return self.call("store/seed", {"stateDir": str(self.state_dir), "rows": list(rows)})
+
     def together(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
         """Several operations, all sent before the first is answered; raises :class:`TargetError`."""
         assert self.caller is not None

@@ -6,9 +6,10 @@ import pytest
 
 from ..contract import Write
 from ..driver import Driver, Handle, cron
-from ..oracle import MINUTE
+from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
+from .extensions import EXTENSIONS
 
 
 def _written(d: Driver, way: str, expr: str) -> tuple[Write, Handle | None]:
@@ -47,3 +48,31 @@ def test_a_sixth_field_is_no_guess(cronsession_driver: Driver, way: str) -> None
         f"{expr!r} was accepted; with the second first its next slot is {instant(expected)}, listed is "
         f"{instant(upcoming)}",
     )
+
+
+@requirement("CS-SCH-033")
+@pytest.mark.parametrize("way", ["add", "edit"])
+@pytest.mark.parametrize("extension", list(EXTENSIONS))
+def test_an_extension_is_refused_or_read_as_it_is(
+    cronsession_driver: Driver, extension: str, way: str
+) -> None:
+    d = cronsession_driver
+    grain = d.hello.resolution_ms + d.hello.lateness_ms
+    for expr in EXTENSIONS[extension](d.now):
+        write, job = _written(d, way, expr)
+        if job is None:
+            d.expect(write.rejected is not None, "a write was neither accepted nor rejected")
+            continue
+        expected, upcoming = _first_slot(expr, d.now), d.stored(job).next_run_ms
+        d.expect(
+            upcoming is not None and abs(upcoming - expected) <= grain,
+            f"{expr!r} was accepted; its next slot is {instant(expected)}, listed is {instant(upcoming)}",
+        )
+
+
+def _first_slot(expr: str, after_ms: int) -> int:
+    """The next slot in UTC, looked for in ever longer stretches of time."""
+    width = 40 * DAY
+    while not (found := cron_slots(expr, "UTC", after_ms, after_ms + width)):
+        width *= 4
+    return found[0]

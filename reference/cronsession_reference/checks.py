@@ -26,6 +26,11 @@ def shorten(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def brief(text: str, limit: int = 60) -> str:
+    """A text as it can be typed again, or its beginning if it is long."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
 def members(
     data: object, where: str, required: Collection[str], optional: Collection[str]
 ) -> Mapping[str, Any]:

@@ -32,6 +32,8 @@ CAPABILITIES = (
     *("store.sweep", "store.seed", "restart", "crash", "instances"),
     *("job.retry", "job.autoDisable", "job.catchUp", "run.concurrency", "run.history", "notices"),
     *("archives", "maintenance.highWater", "schedule.stagger", "job.deleteAfterRun"),
+    *("cron.second", "cron.year", "cron.nickname", "cron.lastDay", "cron.nearestWeekday"),
+    *("cron.nthWeekday", "cron.lastWeekday"),
 )
 _NEED_DISK = ("restart", "crash", "instances", "store.seed")
 _NEED_MANUAL_CLOCK = ("clock.advance", "clock.jump")

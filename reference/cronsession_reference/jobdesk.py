@@ -143,7 +143,8 @@ class JobDesk:
         assert isinstance(job.schedule, At)
         if policy == "reject":
             late = show_duration(now - job.schedule.at_ms)
-            raise Refused("schedule.atMs", f"is {late} in the past; a one-shot needs an instant to come")
+            reason = f"{job.schedule.at_ms} is {late} in the past; accepted: an instant to come"
+            raise Refused("schedule.atMs", reason)
         if policy == "missed":
             return replace(job, enabled=False, next_run_ms=None), job.schedule.at_ms
         return replace(job, next_run_ms=now if job.enabled else None), None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from .checks import shorten
+
 MAX_NAME = 512
 PREFIX = "agent:"
 
@@ -22,9 +24,9 @@ def normalise(name: str, *, case: str = "fold") -> str:
     if not text:
         raise ValueError("is blank; give the session a name")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
-        raise ValueError("contains a control character; use printable text")
+        raise ValueError(f"contains a control character ({shorten(text)}); use printable text")
     if len(text) > MAX_NAME:
-        raise ValueError(f"has {len(text)} characters; at most {MAX_NAME} are accepted")
+        raise ValueError(f"has {len(text)} characters ({shorten(text)}); at most {MAX_NAME} are accepted")
     return text
 
 
@@ -50,7 +52,7 @@ def scoped(text: str, *, agent: str, agents: Sequence[str], case: str = "fold") 
     other = _other_agent(name, agents)
     if other is not None:
         raise ValueError(
-            f"belongs to agent {other!r}, and the job to agent {agent!r}; "
+            f"{shorten(name)} belongs to agent {other!r}, and the job to agent {agent!r}; "
             f"give the job to agent {other!r}, or use a key that starts with {own!r}"
         )
     return own + normalise(name, case=case)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from . import keys
+from .checks import brief, shorten
 from .errors import Refused
 from .jobs import Job, Wish
 from .settings import Policies
@@ -94,18 +95,17 @@ def _isolated(job: Job, scope: _Scope, policies: Policies) -> Resolution:
     key = scope.key(wish.key, "session.key")
     if policies.session_key == "reject":
         raise Refused(
-            "session.key", f"is not used by target isolated; use target named (--session session:{wish.key})"
+            "session.key",
+            f"is not used by target isolated; use target named (--session session:{brief(wish.key)})",
         )
     if wish.mode == "fresh":
         raise Refused(
             "session.mode",
-            f"a fresh session each run cannot also be the session {key!r}; "
+            f"a fresh session each run cannot also be the session {shorten(key)}; "
             "leave out the key, or use mode shared",
         )
     if policies.session_key == "report":
-        reason = (
-            f"target isolated does not use a session key; use target named (--session session:{wish.key})"
-        )
+        reason = f"target isolated does not use a session key; use target named (--session session:{brief(wish.key)})"
         return replace(_without_key(job), unused=(("session.key", reason),))
     return scope.shared(key, "the session key of the job")
 
@@ -124,8 +124,8 @@ def _named(wish: Wish, scope: _Scope) -> Resolution:
     if wish.key is not None and (other := scope.key(wish.key, "session.key")) != key:
         raise Refused(
             "session.key",
-            f"target named uses the session {key!r}, the key says {other!r}; use --session isolated with "
-            f"--session-key {wish.key}, or --session session:{wish.key} alone",
+            f"target named uses the session {shorten(key)}, the key says {shorten(other)}; use --session isolated with "
+            f"--session-key {brief(wish.key)}, or --session session:{brief(wish.key)} alone",
         )
     return scope.shared(key, "the named session")
 
@@ -135,8 +135,8 @@ def _main(wish: Wish, scope: _Scope) -> Resolution:
     if wish.key is not None and (other := scope.key(wish.key, "session.key")) != key:
         raise Refused(
             "session.key",
-            f"target main uses the session {key!r}, the key says {other!r}; use --session isolated with "
-            f"--session-key {wish.key}, or leave out the key",
+            f"target main uses the session {shorten(key)}, the key says {shorten(other)}; use --session isolated with "
+            f"--session-key {brief(wish.key)}, or leave out the key",
         )
     return scope.shared(key, "the main session of the agent")
 
@@ -161,8 +161,8 @@ def bind(wish: Wish, context: Wish | None, *, agent: str, agents: Sequence[str],
     if wish.key is not None and (other := scope.key(wish.key, "session.key")) != bound:
         raise Refused(
             "session.key",
-            f"target current uses the calling session {bound!r}, the key says {other!r}; use --session "
-            f"isolated with --session-key {wish.key}, or leave out the key",
+            f"target current uses the calling session {shorten(bound)}, the key says {shorten(other)}; use --session "
+            f"isolated with --session-key {brief(wish.key)}, or leave out the key",
         )
     return replace(wish, key=bound)
 

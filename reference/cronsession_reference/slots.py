@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from . import cron
-from .checks import MAX_INSTANT, integer
+from .checks import MAX_INSTANT, integer, shorten
 from .errors import Refused
 from .jobs import At, Cron, Every, Schedule
 
@@ -85,10 +85,11 @@ def check(schedule: Schedule, now_ms: int, *, job_id: str, dst: str) -> None:
         raise Refused("schedule.tz" if err.field == "tz" else "schedule.expr", str(err)) from None
     if found is None:
         field = "schedule.expr" if isinstance(schedule, Cron) else "schedule.everyMs"
-        raise Refused(field, "has no slot to come: such a job would never run")
+        given = shorten(schedule.expr if isinstance(schedule, Cron) else schedule.every_ms)
+        raise Refused(field, f"{given} would never run; accepted: a schedule that has a slot to come")
 
 
 def _sane(instant_ms: int, field: str) -> None:
     if instant_ms > LATEST_MS:
-        reason = f"{instant_ms} lies after the year 2199; instants are milliseconds since 1970"
+        reason = f"{instant_ms} lies after the year 2199; accepted: milliseconds since 1970 up to its end"
         raise Refused(field, reason)

@@ -27,6 +27,7 @@ from . import (
     reaping,
     resolving,
     runs,
+    seeding,
     slots,
     targets,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "reaping",
     "resolving",
     "runs",
+    "seeding",
     "slots",
     "targets",
 ]

@@ -25,6 +25,11 @@ SLOW = (
     "test_every_run_is_where_its_job_says",
     "test_files_do_not_become_ever_more",
     "test_every_slot_has_its_run_and_nothing_else_runs",
+    "test_any_seconds_of_any_minutes",
+    "test_the_last_day_in_any_list",
+    "test_the_working_day_nearest_to_any",
+    "test_any_weekday_of_a_month",
+    "test_any_last_weekday",
 )
 """Tests that cost as much as all others together: only for gateways that are expected to fail there."""
 

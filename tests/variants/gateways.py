@@ -113,6 +113,9 @@ class OpaqueKeys(Altered, does={"dst": "both"}):
         answer = super().store_maintain(params)
         return {**answer, "removed": [self._shown(key) for key in answer["removed"]]}
 
+    def store_seed(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"sessions": self._rows(super().store_seed(params)["sessions"], "key")}
+
     def store_sweep(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"removed": [self._shown(key) for key in super().store_sweep(params)["removed"]]}
 
@@ -420,6 +423,64 @@ class NamesAreStrict(Altered):
         if loses and "job" in answer:
             answer["unused"] = [{"field": "session.key", "reason": "the target decides"}]
         return answer
+
+
+class _ReadsLess(Declaring):
+    """Refuses what it does not declare of the extensions of a cron expression."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    def initialize(self, params: dict[str, Any]) -> dict[str, Any]:
+        found = super().initialize(params)
+        kept = [c for c in found["capabilities"] if not c.startswith("cron.") or c in self.reads]
+        return {**found, "capabilities": kept}
+
+    def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self._checked(super().job_add, params, "job")
+
+    def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self._checked(super().job_update, params, "patch")
+
+    def _checked(
+        self, write: Callable[..., dict[str, Any]], params: dict[str, Any], part: str
+    ) -> dict[str, Any]:
+        expr = _inner(params, part, "schedule").get("expr")
+        if isinstance(expr, str) and not _needed(expr) <= set(self.reads):
+            return {"rejected": {"field": "schedule.expr", "reason": "is more than this gateway can read"}}
+        return write(params)
+
+
+def _needed(expr: str) -> set[str]:
+    """The capabilities that an expression takes to read; a word that nobody declares for the rest."""
+    fields = expr.split()
+    if expr.strip().startswith("@"):
+        return {"cron.nickname"}
+    day, weekday = (fields[len(fields) > 5 :] + [""] * 5)[2:5:2]
+    return {
+        name
+        for name, found in {
+            "cron.second": len(fields) > 5,
+            "cron.year": len(fields) > 6,
+            "cron.lastDay": "L" in day,
+            "cron.nearestWeekday": "W" in day,
+            "cron.nthWeekday": re.search(r"#\d", weekday) is not None,
+            "cron.lastWeekday": re.search(r"L(,|$)", weekday.upper()) is not None,
+            "more": "?" in expr or "+" in expr,
+        }.items()
+        if found
+    }
+
+
+@right
+class FiveFieldsOnly(_ReadsLess):
+    """Reads the portable core of cron, and refuses what goes beyond it."""
+
+
+@right
+class SomeOfTheDialect(_ReadsLess):
+    """Reads seconds, nicknames and last days, and refuses the rest."""
+
+    reads = ("cron.second", "cron.nickname", "cron.lastDay")
 
 
 def __getattr__(name: str) -> Callable[[], Any]:

@@ -21,6 +21,10 @@ def court() -> Iterator[Court]:
     ("name", "selection"),
     [
         ("ThinList", "SCH-009 or RES-032 or JOB-011 or STO-020 or STO-034"),
+        ("FiveFieldsOnly", "SCH-005 or SCH-028 or SCH-029 or SCH-033"),
+        ("SomeOfTheDialect", "SCH-005 or SCH-029 or SCH-033 or SCH-034 or SCH-036 or SCH-037"),
+        ("OpaqueKeys", "MNT-021 or MNT-022 or MNT-023 or REA-027"),
+        ("SweepsAreRare", "MNT-021 or MNT-022 or MNT-023 or REA-027"),
         ("SendsAgain", "JOB-001 or JOB-002 or RUN-010 or RUN-011 or RUN-012 or RUN-014"),
     ],
 )

@@ -90,7 +90,16 @@ def version_of(db: sqlite3.Connection) -> int:
     return int(text)
 
 
+def _readable(stored: bytes) -> str | bytes:
+    """A text column; bytes that are no text stay bytes, so that they spoil their row and not the whole query."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
+
+
 def _set_up(db: sqlite3.Connection, sync: str) -> None:
+    db.text_factory = _readable
     for pragma in (
         "journal_mode = WAL",
         f"synchronous = {sync}",

@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from ..checks import MAX_INSTANT
+from ..checks import MAX_INSTANT, MAX_NAME, shorten
 from ..jobs import Job, job_dict, job_from_dict
 from ..recovery import CAUSES
-from .base import OPEN, Archived, Run, SessionRow
+from .base import OPEN, Archived, Notice, Run, SessionRow
 from .schema import MAX_BYTES
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ RUN = (
 )
 SESSION = "key, id, agent, job_id, kind, created, updated, bytes"
 ARCHIVED = "id, key, at, bytes"
+NOTICE = "at, kind, text, job_id, seq"
 
 TRIGGERS = ("schedule", "manual", "catchup", "retry")
 STATUSES = (*OPEN, "ok", "error", "timeout", "cancelled", "interrupted", "skipped", "missed")
@@ -41,6 +42,10 @@ def _instant_or_none(*values: object) -> bool:
 
 def _text(*values: object) -> bool:
     return all(isinstance(v, str) and v for v in values)
+
+
+def _is_id(*values: object) -> bool:
+    return all(isinstance(v, str) and 0 < len(v) <= MAX_NAME for v in values)
 
 
 def _text_or_none(*values: object) -> bool:
@@ -66,7 +71,7 @@ def run_of(values: Sequence[Any]) -> Run | None:
     """The run of the columns :data:`RUN`."""
     run = Run(*values)
     fine = (
-        _text(run.id, run.job_id)
+        _is_id(run.id, run.job_id)
         and run.trigger in TRIGGERS
         and run.status in STATUSES
         and _instant_or_none(run.slot_ms, run.started_ms, run.ended_ms, run.orphaned_ms, run.due_ms)
@@ -82,6 +87,22 @@ def archived_of(values: Sequence[Any]) -> Archived | None:
     entry = Archived(*values)
     fine = isinstance(entry.id, str) and _SESSION_ID.match(entry.id) and _instant(entry.at_ms, entry.bytes)
     return entry if fine else _left_alone("archive", values)
+
+
+def notice_of(values: Sequence[Any]) -> Notice | None:
+    """The notice of the columns :data:`NOTICE`."""
+    found = Notice(*values)
+    fine = (
+        _instant(found.at_ms)
+        and _text(found.kind, found.text)
+        and (found.job_id is None or _is_id(found.job_id))
+    )
+    return found if fine else _left_alone("notice", values)
+
+
+def shown_id(job_id: object) -> str:
+    """What a job that cannot be read is called: its id, unless that is no id either."""
+    return str(job_id) if _is_id(job_id) else shorten(job_id)
 
 
 def _left_alone(what: str, values: Sequence[Any]) -> Any:

@@ -13,7 +13,19 @@ from ..errors import StoreError
 from ..jobs import Job
 from .base import Archived, Notice, Run, SessionRow, Totals
 from .connection import Connection
-from .rows import ARCHIVED, RUN, SESSION, archived_of, body_of, job_of, run_of, session_of
+from .rows import (
+    ARCHIVED,
+    NOTICE,
+    RUN,
+    SESSION,
+    archived_of,
+    body_of,
+    job_of,
+    notice_of,
+    run_of,
+    session_of,
+    shown_id,
+)
 
 _FREE = "key NOT IN (SELECT key FROM leases)"
 _OPEN = "status IN ('running', 'queued')"
@@ -47,7 +59,7 @@ class SqliteStore(Connection):
         return [job for row in self._job_rows() if (job := job_of(*row)) is not None]
 
     def broken_jobs(self) -> list[str]:
-        return [str(row[0]) for row in self._job_rows() if job_of(*row) is None]
+        return [shown_id(row[0]) for row in self._job_rows() if job_of(*row) is None]
 
     def broken_rows(self) -> list[str]:
         sessions = self._sql(f"SELECT {SESSION} FROM sessions").fetchall()
@@ -160,9 +172,9 @@ class SqliteStore(Connection):
         self._sql("DELETE FROM notices WHERE seq <= ?", (added.lastrowid or 0) - keep)
 
     def notices(self, since_ms: int | None = None) -> list[Notice]:
-        since = -1 if since_ms is None else since_ms
-        statement = f"SELECT at, kind, text, job_id, seq FROM notices WHERE at >= ? AND at <= {MAX_INSTANT} ORDER BY seq"
-        return [Notice(*row) for row in self._sql(statement, since).fetchall()]
+        statement = f"SELECT {NOTICE} FROM notices WHERE at >= ? ORDER BY seq"
+        rows = self._sql(statement, since_ms or 0).fetchall()
+        return [notice for row in rows if (notice := notice_of(row)) is not None]
 
     def archive(self, entry: Archived) -> None:
         self.forget_archived(entry.id)
