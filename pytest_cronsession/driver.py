@@ -6,7 +6,7 @@ followed by its tag (see :mod:`.model`), so what it did is read from the model's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,10 @@ class Done:
 
 
 class Driver(Attempts):
-    """One test's view of a world. Jobs it added are removed when it is done with a shared world."""
+    """One test's view of a world. Jobs it added are removed when it is done with a shared world.
+
+    ``known`` are the requirements that failed before in this run, or are known to fail.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,8 @@ class Driver(Attempts):
         *,
         requirement: str = "CS-000-000",
         on_witness: Callable[[str, int], None] | None = None,
+        on_result: Callable[[str, str, str], None] | None = None,
+        known: Collection[str] = frozenset(),
         budget: Budget = NONE,
         effort: Effort = USUAL,
     ) -> None:
@@ -60,6 +65,7 @@ class Driver(Attempts):
         world.script.on_change = self._scripted
         self._begun = world.now
         self.budget, self.effort = budget, effort
+        self._on_result, self.known = on_result or (lambda requirement, outcome, message: None), known
         self._config = world.config
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
@@ -70,6 +76,10 @@ class Driver(Attempts):
     def few(self, full: int, least: int) -> int:
         """How many examples to look at: ``full``, or ``least`` on a gateway that costs real time."""
         return self.budget.few(self.requirement, full, least)
+
+    def record(self, requirement: str, outcome: str, message: str = "") -> None:
+        """What a test of several requirements found out about one: ``pass``, ``fail`` or ``not-applicable``."""
+        self._on_result(requirement, outcome, message)
 
     def fresh_name(self, stem: str) -> str:
         """A session name that no other test of this world uses."""
