@@ -14,6 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from ..contract import Write
 from ..driver import Driver, cron
 from ..model import Answer, hold
 from ..oracle import DAY, MINUTE
@@ -82,6 +83,10 @@ class Clockwork(RuleBasedStateMachine):
     def _may_take_long(self, gear: Gear) -> bool:
         """Whether nothing is in the way of a long run of the job."""
         return gear.limit is None
+
+    def _law(self, gear: Gear) -> str:
+        """Whose question it is how often the job runs now."""
+        return PUNCTUAL
 
     def _passed(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
         """Time went on from ``began`` to now; ``plan`` is what was to run meanwhile."""
@@ -219,7 +224,7 @@ class Clockwork(RuleBasedStateMachine):
             else:
                 self._pass(start // MINUTE * MINUTE + LOOK)
             gear.busy_until = end
-            self._pass(self.d.now if self.roomy else end + MINUTE)
+            self._pass(self.d.now if self.roomy else quiet_minute(end, 1))
             return True
         return False
 
@@ -244,7 +249,11 @@ class Clockwork(RuleBasedStateMachine):
         if gear.busy_until is None:
             self.d.edit(gear.handle, **patch)
             return True
-        return self.d.update(gear.handle, **patch).rejected is None
+        return self._patched(gear, **patch).rejected is None
+
+    def _patched(self, gear: Gear, **patch: Any) -> Write:
+        """An edit that may be refused."""
+        return self.d.update(gear.handle, **patch)
 
     # --- what must hold ----------------------------------------------------------------------------------
 
@@ -276,7 +285,7 @@ class Clockwork(RuleBasedStateMachine):
             gear.ran = got
         self._passed(plan, began)
 
-    def _look(self, gear: Gear, dues: list[Due], began: int, law: str = PUNCTUAL) -> None:
+    def _look(self, gear: Gear, dues: list[Due], began: int) -> None:
         now, got = self.d.now, len(self.d.turns(gear.handle)) - gear.ran
         least, most = self.book.counts(gear, dues, now)
         near = [instant(due.at, gear.schedule.get("tz")) for due in dues if due.at < now + self.book.grain][
@@ -288,7 +297,7 @@ class Clockwork(RuleBasedStateMachine):
             least <= got <= most,
             f"{got} runs from {instant(began)} to {instant(now)} of {told}, "
             f"expected {least if least == most else f'{least} to {most}'}; the last are due at {near}",
-            law,
+            self._law(gear),
         )
 
 

@@ -47,9 +47,10 @@ class Due(NamedTuple):
 class Gear:
     """A job. Its slots count after ``since`` while it is enabled; ``ran`` is how many turns it had at the last look.
 
-    During a long run, until ``busy_until``, ``waiting`` slots fell due; ``hung``: its time-out is to end it. ``extra``
+    During a long run, until ``busy_until``, ``waiting`` slots fell due; ``hung``: its time-out is to end it; ``waited``:
+    the last stretch of time began in one. ``extra``
     runs more may come at any time, such as one in place of another that was interrupted. ``place`` is the session of its
-    runs (None: each is fresh), ``limit`` its time-out in ms.
+    runs (None: each is fresh), ``limit`` its time-out in ms, ``patience`` how many failures in a row disable it.
     """
 
     handle: Handle
@@ -59,6 +60,7 @@ class Gear:
     ran: int = 0
     busy_until: int | None = None
     waiting: int = 0
+    waited: bool = False
     hung: bool = False
     extra: int = 0
     title: str | None = None
@@ -66,6 +68,8 @@ class Gear:
     wish: dict[str, Any] = field(default_factory=dict)
     place: Place | None = None
     limit: int | None = None
+    patience: int | None = None
+    repeats: bool = False
 
     @property
     def once(self) -> bool:
@@ -100,6 +104,7 @@ class Book:
     def due(self, gear: Gear, now: int, until: int) -> list[Due]:
         """What the job has to run between ``now`` and ``until``; the end of a long run is taken in."""
         found, end = self.slots(gear, now, until), gear.busy_until
+        gear.waited = end is not None
         if end is None:
             return [Due(slot, True) for slot in found]
         gear.waiting += 0 if self.skips else sum(slot < end for slot in found)

@@ -1,0 +1,318 @@
+"""The state machine of outcomes: runs that are answered, fail, hang, are held, time out, are cancelled, disable their job.
+
+It stands on the one of schedules: while runs end in every way, each slot has its run, and each run is listed once, as
+what became of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from ..contract import Run
+from ..driver import Driver
+from ..model import ERROR, HANG, OK, TRANSIENT, Answer, Turn
+from ..oracle import DAY
+from ..trace import instant
+from .clockwork import PUNCTUAL, Clockwork, tell_apart
+from .gears import Due, Gear, quiet_minute
+from .laws import Laws
+from .lives import live
+
+LISTED, TIMED_OUT, BUSY, CANCELLED = "CS-RUN-001", "CS-RUN-002", "CS-RUN-003", "CS-RUN-005"
+TOLD, SLOT, REPEATED, DISABLED = "CS-RUN-006", "CS-RUN-007", "CS-RUN-010", "CS-RUN-013"
+NOT_DUE = "CS-RUN-019"
+INTERRUPTED = "CS-STO-006"
+OUTCOMES = (PUNCTUAL, LISTED, TIMED_OUT, BUSY, CANCELLED, TOLD, SLOT, REPEATED, DISABLED, NOT_DUE)
+SIZES = {"full": (6, 30), "thorough": (60, 50)}
+# Ends of time-outs keep to seconds of their own.
+LIMIT = 125_000
+PATIENCE = 3
+# Of so many runs of a job all are listed, whatever else a gateway forgets.
+_ALL_LISTED = 90
+# What a gateway may make of a failure where no job can say how often.
+_REPEATS = 10
+
+
+@dataclass
+class Open:
+    """A run that was listed as under way, and what is to end it: ``timeout``, ``cancel``, ``interrupted`` or its answer."""
+
+    gear: Gear
+    turn: Turn
+    began: int
+    key: str | None
+    how: str = "answer"
+
+
+class Ends(Clockwork):
+    """A life in which runs end in every way that the gateway knows."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.failing: Gear | None = None
+        self.troubled: Gear | None = None
+        self.open: dict[str, Open] = {}
+        self.over: list[Open] = []
+        self.paired: dict[str, int] = {}
+        self.known_runs: set[str] = set()
+        self.news: list[tuple[Gear, Run, Turn]] = []
+        # Else a gateway may repeat what failed as it likes.
+        self.strict = self.parent.has("job.retry")
+
+    def _members(self, data: st.DataObject) -> dict[str, Any]:
+        more: dict[str, Any] = {"retry": {"maxRetries": 0}} if self.strict else {}
+        kinds = [
+            "plain",
+            *(["patient"] if self.strict else []),
+            *(["brief"] if self.d.has("run.timeout") else []),
+        ]
+        kinds += ["impatient"] if self.strict and self.d.has("job.autoDisable") else []
+        kind = data.draw(st.sampled_from(kinds), label="kind")
+        if kind == "brief":
+            more["timeoutMs"] = LIMIT
+        elif kind == "patient":
+            more["retry"] = {"maxRetries": 1, "backoffMs": [LIMIT]}
+        elif kind == "impatient":
+            more["maxFailures"] = PATIENCE
+        return {**super()._members(data), **more}
+
+    def _added(self, gear: Gear, members: dict[str, Any]) -> None:
+        super()._added(gear, members)
+        gear.limit, gear.patience = members.get("timeoutMs"), members.get("maxFailures")
+        gear.repeats = members.get("retry", {}).get("maxRetries") == 1
+
+    def _may_take_long(self, gear: Gear) -> bool:
+        return super()._may_take_long(gear) and gear.patience is None
+
+    def _until(self, gear: Gear, end: int) -> Answer:
+        return HANG if gear.hung else super()._until(gear, end)
+
+    def _law(self, gear: Gear) -> str:
+        if gear is self.troubled:
+            return REPEATED
+        return DISABLED if gear is self.failing else super()._law(gear)
+
+    def _due(self, gear: Gear, until: int) -> list[Due]:
+        dues = super()._due(gear, until)
+        if gear is self.troubled:
+            # Within the run the request may be sent again, and be answered: then there is no other run.
+            at = dues[0].at
+            return [dues[0], Due(at + LIMIT + 2 * self.book.late, True, since=at)]
+        return dues[:PATIENCE] if gear is self.failing else dues
+
+    # --- what happens ----------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.book.idle())
+    @rule(data=st.data(), by_hand=st.booleans())
+    def fail_next(self, data: st.DataObject, by_hand: bool) -> None:
+        gear = self._some(data, [g for g in self.book.idle() if not g.once and g.patience is None])
+        if gear is None:
+            return
+        self.d.answers(gear.handle, ERROR)
+        gear.extra += 0 if self.strict else _REPEATS
+        if by_hand and self.d.has("trigger"):
+            self.d.run_now(gear.handle)
+            gear.ran += 1
+            self._pass(self.d.now)
+
+    @precondition(lambda self: any(g.repeats and g.enabled for g in self.book.idle()))
+    @rule(data=st.data())
+    def pass_through_trouble(self, data: st.DataObject) -> None:
+        gear = self._some(data, [g for g in self.book.idle() if g.repeats and g.enabled and not g.once])
+        if gear is None:
+            return
+        for slot in self.book.slots(gear, self.d.now, self.d.now + 3 * DAY)[:1]:
+            self.troubled = gear
+            self.d.answers(gear.handle, TRANSIENT)
+            self._pass(quiet_minute(slot + LIMIT, 1))
+            self.troubled = None
+
+    @precondition(lambda self: any(g.patience and g.enabled for g in self.book.idle()))
+    @rule(data=st.data(), times=st.sampled_from((1, 2, 3, 4)))
+    def fail_in_a_row(self, data: st.DataObject, times: int) -> None:
+        gear = self._some(data, [g for g in self.book.idle() if g.patience and g.enabled and not g.once])
+        coming = self.book.slots(gear, self.d.now, self.d.now + 3 * DAY)[: times + 1] if gear else []
+        if gear is None or len(coming) <= times:
+            return
+        self.failing = gear
+        self.d.answers(gear.handle, *([ERROR] * times), always=OK)
+        self._pass(quiet_minute(coming[times - 1], 1))
+        if times >= PATIENCE:
+            gear.enabled = False
+            job = self.d.job(gear.handle)
+            told = job and (job.enabled, job.raw.get("disabledBy"))
+            self.laws.expect(
+                self.d,
+                told == (False, "failures"),
+                f"{PATIENCE} slots in a row failed, listed is {told}",
+                DISABLED,
+            )
+            self.d.answers(gear.handle)
+        else:
+            # The next run is answered, so whatever comes next begins to count anew.
+            self._pass(quiet_minute(coming[times], 1))
+        self.failing = None
+
+    @precondition(lambda self: any(g.limit for g in self.book.idle()))
+    @rule(data=st.data(), by_hand=st.booleans())
+    def hang(self, data: st.DataObject, by_hand: bool) -> None:
+        gear = self._some(data, [g for g in self.book.idle() if g.limit and not g.once and self._has_room(g)])
+        if gear is not None:
+            gear.hung = True
+            began = self._hold(gear, by_hand and self.d.has("trigger"), lambda at: at + LIMIT)
+            gear.hung = began and gear.busy_until is not None
+
+    def _has_room(self, gear: Gear) -> bool:
+        """Whether no other run is to be in its session meanwhile."""
+        return True
+
+    @precondition(lambda self: self.parent.has("run.cancel", "run.list"))
+    @precondition(lambda self: any(g.busy_until for g in self.book.gears))
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        gear = data.draw(st.sampled_from([g for g in self.book.gears if g.busy_until]), label="job")
+        run_id = next((i for i, one in self.open.items() if one.gear is gear), None)
+        if run_id is None:
+            return
+        self.d.cancel(run_id)
+        self.open[run_id].how = "cancel"
+        gear.busy_until, gear.hung = self.d.now, False
+        self._pass(self.d.now)
+        turn = self.d.turns(gear.handle)[-1]
+        self.laws.expect(
+            self.d,
+            not self._waits(turn),
+            "a run was cancelled, and its request to the model is open",
+            CANCELLED,
+        )
+
+    @precondition(lambda self: any(g.busy_until for g in self.book.gears) and self.parent.has("trigger"))
+    @rule(data=st.data())
+    def start_again(self, data: st.DataObject) -> None:
+        gear = data.draw(st.sampled_from([g for g in self.book.gears if g.busy_until]), label="job")
+        answer = self.d.trigger(gear.handle)
+        self.laws.expect(self.d, not answer.started, "a job was started by hand during its run", BUSY)
+        self._pass(self.d.now)
+
+    @precondition(lambda self: self.book.idle() and self.parent.has("trigger.due"))
+    @rule(data=st.data())
+    def start_what_is_due(self, data: st.DataObject) -> None:
+        if (gear := self._one(data, idle=True)) is not None and not gear.extra:
+            answer = self.d.trigger(gear.handle, mode="due")
+            self.laws.expect(self.d, not answer.started, "a job was started as due, and no slot is", NOT_DUE)
+            self._pass(self.d.now)
+
+    # --- what must hold ----------------------------------------------------------------------------------
+
+    def _dropped(self, gear: Gear) -> None:
+        super()._dropped(gear)
+        for one in self.open.values():
+            one.how = "removed" if one.gear is gear else one.how
+
+    @staticmethod
+    def _waits(turn: Turn) -> bool:
+        return turn.state == "held" and turn.alive()
+
+    def _passed(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
+        super()._passed(plan, began)
+        for gear, _ in plan:
+            if gear.hung and gear.waited and gear.busy_until is None:
+                gear.hung = False
+                for one in self.open.values():
+                    one.how = "timeout" if one.gear is gear else one.how
+                turn = self.d.turns(gear.handle)[-1]
+                self.laws.expect(
+                    self.d, not self._waits(turn), "a time-out has passed, and the request is open", TIMED_OUT
+                )
+        if self.d.has("run.list"):
+            self._look_at_runs(plan, began)
+
+    def _look_at_runs(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
+        slack = self.book.grain + self.book.late
+        since = min([began, *(one.began for one in self.open.values())]) - slack
+        listed = self.d.runs(since_ms=max(0, since))
+        ids = [run.id for run in listed]
+        self.laws.expect(self.d, len(set(ids)) == len(ids), "a run is listed twice", LISTED)
+        self._look_at_open({run.id: run for run in listed})
+        self.news = []
+        for gear, dues in plan:
+            turns = self.d.turns(gear.handle)
+            new = turns[self.paired.get(gear.handle.tag, 0) :]
+            self.paired[gear.handle.tag] = len(turns)
+            runs = [r for r in listed if r.job_id == gear.handle.id and r.started_ms is not None]
+            runs = [r for r in runs if r.id not in self.known_runs]
+            self.known_runs.update(r.id for r in runs)
+            sent_again = any(turn.answer is TRANSIENT for turn in new)
+            if (
+                len(new) <= _ALL_LISTED
+                and not sent_again
+                and self.laws.expect(
+                    self.d,
+                    len(runs) == len(new),
+                    f"{gear.told()} ran {len(new)} times, listed are {len(runs)} runs",
+                    LISTED,
+                )
+            ):
+                self._pair(gear, dues, list(zip(runs, new, strict=True)), began)
+        self.known_runs.update(ids)
+
+    def _pair(self, gear: Gear, dues: list[Due], pairs: list[tuple[Run, Turn]], began: int) -> None:
+        slots = {due.at for due in dues}
+        for run, turn in pairs:
+            self.news.append((gear, run, turn))
+            if not run.finished or self._waits(turn):
+                self.open[run.id] = Open(gear, turn, began, run.session_key)
+            self._look_at_run(run, turn, "answer")
+            if self.d.has("run.slot") and run.trigger == "schedule" and not gear.extra:
+                at = run.slot_ms
+                self.laws.expect(
+                    self.d,
+                    at in slots or gear.waited,
+                    f"a run of {gear.told()} is told as of the slot {instant(at)}, which it has not",
+                    SLOT,
+                )
+                self.laws.expect(
+                    self.d,
+                    at is None or gear.waited or self._about(run.started_ms, at),
+                    f"a run of the slot {instant(at)} is told to have started at {instant(run.started_ms)}",
+                    TOLD,
+                )
+
+    def _about(self, told: int | None, true: int) -> bool:
+        return told is not None and true - self.book.grain <= told <= true + self.book.late + self.book.grain
+
+    def _look_at_open(self, listed: dict[str, Run]) -> None:
+        self.over = []
+        for run_id, one in list(self.open.items()):
+            run = listed.get(run_id)
+            if not self._waits(one.turn):
+                self.over.append(self.open.pop(run_id))
+                # Of a run whose job was removed, or that a crash interrupted, nothing need be listed.
+                if one.how != "removed" and (run is not None or one.how != "interrupted"):
+                    self._look_at_run(run, one.turn, one.how)
+
+    def _look_at_run(self, run: Run | None, turn: Turn, how: str) -> None:
+        status = "nowhere" if run is None else run.status
+        right = {
+            "answer": {"answered": ["ok"], "failed": ["error"], "held": ["running"]}.get(turn.state),
+            "timeout": ["timeout", "error"],
+        }.get(how)
+        fits = status not in ("ok", "running", "nowhere") if right is None else status in right
+        law = {"timeout": TIMED_OUT, "cancel": CANCELLED, "interrupted": INTERRUPTED}.get(how, LISTED)
+        self.laws.expect(
+            self.d,
+            fits,
+            f"a run whose turn was {turn.state} (what ended it: {how}) is listed as {status}",
+            law,
+        )
+
+
+def explore_ends(driver: Driver) -> None:
+    """Live through many outcomes; raises what was found, with the steps that led to it."""
+    tell_apart(driver)
+    laws = Laws(driver, OUTCOMES)
+    laws.explore(lambda: live(driver, lambda ended: Ends(driver, laws, ended), SIZES, 1, shrink=False))

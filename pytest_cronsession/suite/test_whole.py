@@ -1,0 +1,22 @@
+"""The laws of several areas at once, over whole lives of a gateway in which everything happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..driver import Driver
+from ..requirement import requirement
+from .ends import OUTCOMES, explore_ends
+from .leftovers import LAWS, explore_leftovers
+
+pytestmark = pytest.mark.cronsession_tier("full")
+
+
+@requirement(*OUTCOMES)
+def test_runs_end_as_they_should(cronsession_driver: Driver) -> None:
+    explore_ends(cronsession_driver)
+
+
+@requirement(*LAWS)
+def test_what_is_left_behind_goes_in_time(cronsession_driver: Driver) -> None:
+    explore_leftovers(cronsession_driver)
