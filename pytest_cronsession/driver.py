@@ -249,6 +249,10 @@ class Driver(Attempts):
         mine = [r for r in runs if job is None or r.job_id == job.id]
         return sorted(mine, key=lambda r: r.started_ms or r.slot_ms or 0)
 
+    def list_from(self, since_ms: int) -> None:
+        """From now on :meth:`runs` lists those since then: what came before has been looked at."""
+        self._since = max(self._since, since_ms)
+
     def cancel(self, run_id: str) -> bool:
         """Stop a run; whether the gateway did."""
         return bool(self._call("run/cancel", {"id": run_id})["cancelled"])

@@ -37,6 +37,8 @@ class Clockwork(RuleBasedStateMachine):
     :meth:`_added`), and look at what time brought (:meth:`_passed`).
     """
 
+    AT_FIRST = 0  # so many jobs are there when the life begins
+    SPANS: tuple[int, ...] = (3, 25, 70, 9 * 60, 24 * 60, 30 * 60)  # minutes
     d: Driver | Any = None
 
     def __init__(self, driver: Driver, laws: Laws, ended: list[TargetError]) -> None:
@@ -59,6 +61,8 @@ class Clockwork(RuleBasedStateMachine):
         except TargetError as error:
             self.ended.append(error)
             raise
+        for _ in range(self.AT_FIRST):
+            self._add(data, True)
 
     def teardown(self) -> None:
         if self.d is None:
@@ -103,6 +107,10 @@ class Clockwork(RuleBasedStateMachine):
         anchor = self.d.now // MINUTE * MINUTE + GRID - ago * MINUTE
         return {"kind": "every", "everyMs": period, "anchorMs": anchor}
 
+    def _first_schedule(self, data: st.DataObject) -> dict[str, Any]:
+        """The schedule that a job is added with."""
+        return self._schedule(data)
+
     def _some(self, data: st.DataObject, fit: list[Gear]) -> Gear | None:
         return data.draw(st.sampled_from(fit), label="job") if fit else None
 
@@ -114,7 +122,10 @@ class Clockwork(RuleBasedStateMachine):
     @precondition(lambda self: len(self.book.gears) < 5)
     @rule(data=st.data(), enabled=st.sampled_from((True, True, True, False)))
     def add_job(self, data: st.DataObject, enabled: bool) -> None:
-        schedule, members = self._schedule(data), self._members(data)
+        self._add(data, enabled)
+
+    def _add(self, data: st.DataObject, enabled: bool) -> None:
+        schedule, members = self._first_schedule(data), self._members(data)
         enabled = enabled or schedule["kind"] == "at" or not self.d.has("job.disable")
         given = {**members, **({} if enabled else {"enabled": False})}
         # A key or a mode may be refused; nothing else of these may.
@@ -167,8 +178,8 @@ class Clockwork(RuleBasedStateMachine):
 
     @precondition(lambda self: any(g.enabled and not g.once for g in self.book.idle()))
     @precondition(lambda self: self.parent.has("job.update", "job.disable"))
-    @rule(data=st.data(), minutes=st.sampled_from((3, 70, 24 * 60)), edited=st.booleans())
-    def rest_for_a_while(self, data: st.DataObject, minutes: int, edited: bool) -> None:
+    @rule(data=st.data(), edited=st.booleans())
+    def rest_for_a_while(self, data: st.DataObject, edited: bool) -> None:
         able = [g for g in self.book.idle() if g.enabled and not g.once]
         gear = data.draw(st.sampled_from(able), label="job")
         self._edit(gear, enabled=False)
@@ -178,7 +189,7 @@ class Clockwork(RuleBasedStateMachine):
             if schedule["kind"] != "at":
                 gear.schedule = schedule
                 self._edit(gear, schedule=schedule)
-        self._wait(minutes)
+        self.time_passes(data)
         self._edit(gear, enabled=True)
         gear.enabled, gear.since = True, self.d.now
 
@@ -231,9 +242,9 @@ class Clockwork(RuleBasedStateMachine):
     def _until(self, gear: Gear, end: int) -> Answer:
         return hold(end)
 
-    @rule(minutes=st.sampled_from((3, 25, 70, 9 * 60, 24 * 60, 30 * 60)))
-    def time_passes(self, minutes: int) -> None:
-        self._wait(minutes)
+    @rule(data=st.data())
+    def time_passes(self, data: st.DataObject) -> None:
+        self._wait(data.draw(st.sampled_from(self.SPANS), label="minutes"))
 
     @precondition(lambda self: self.book.gears)
     @rule()
@@ -283,6 +294,7 @@ class Clockwork(RuleBasedStateMachine):
             got = len(self.d.turns(gear.handle))
             gear.extra = max(0, min(gear.extra, gear.extra - (got - gear.ran - len(dues))))
             gear.ran = got
+        self.d.list_from(self.d.now - MINUTE)
         self._passed(plan, began)
 
     def _look(self, gear: Gear, dues: list[Due], began: int) -> None:

@@ -27,7 +27,7 @@ TOLD, SLOT, REPEATED, DISABLED = "CS-RUN-006", "CS-RUN-007", "CS-RUN-010", "CS-R
 NOT_DUE = "CS-RUN-019"
 INTERRUPTED = "CS-STO-006"
 OUTCOMES = (PUNCTUAL, LISTED, TIMED_OUT, BUSY, CANCELLED, TOLD, SLOT, REPEATED, DISABLED, NOT_DUE)
-SIZES = {"full": (6, 30), "thorough": (60, 50)}
+SIZES = {"full": (8, 30), "thorough": (60, 50)}
 # Ends of time-outs keep to seconds of their own.
 LIMIT = 125_000
 PATIENCE = 3
@@ -51,9 +51,13 @@ class Open:
 class Ends(Clockwork):
     """A life in which runs end in every way that the gateway knows."""
 
+    AT_FIRST = 3
+    SPANS = (3, 25, 70, 130, 260)
+
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.failing: Gear | None = None
+        self.failures = 0
         self.troubled: Gear | None = None
         self.open: dict[str, Open] = {}
         self.over: list[Open] = []
@@ -138,11 +142,10 @@ class Ends(Clockwork):
         coming = self.book.slots(gear, self.d.now, self.d.now + 3 * DAY)[: times + 1] if gear else []
         if gear is None or len(coming) <= times:
             return
-        self.failing = gear
+        self.failing, self.failures = gear, times
         self.d.answers(gear.handle, *([ERROR] * times), always=OK)
         self._pass(quiet_minute(coming[times - 1], 1))
-        if times >= PATIENCE:
-            gear.enabled = False
+        if not gear.enabled:
             job = self.d.job(gear.handle)
             told = job and (job.enabled, job.raw.get("disabledBy"))
             self.laws.expect(
@@ -154,6 +157,7 @@ class Ends(Clockwork):
             self.d.answers(gear.handle)
         else:
             # The next run is answered, so whatever comes next begins to count anew.
+            self.failures = 0
             self._pass(quiet_minute(coming[times], 1))
         self.failing = None
 
@@ -216,6 +220,11 @@ class Ends(Clockwork):
     @staticmethod
     def _waits(turn: Turn) -> bool:
         return turn.state == "held" and turn.alive()
+
+    def _looked(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
+        if self.failing is not None and self.failures >= PATIENCE:
+            self.failing.enabled = False
+        super()._looked(plan, began)
 
     def _passed(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
         super()._passed(plan, began)
@@ -289,7 +298,7 @@ class Ends(Clockwork):
         self.over = []
         for run_id, one in list(self.open.items()):
             run = listed.get(run_id)
-            if not self._waits(one.turn):
+            if one.how == "interrupted" or not self._waits(one.turn):
                 self.over.append(self.open.pop(run_id))
                 # Of a run whose job was removed, or that a crash interrupted, nothing need be listed.
                 if one.how != "removed" and (run is not None or one.how != "interrupted"):

@@ -47,7 +47,7 @@ RETENTION = (
     ),
 )
 LAWS = (*OUTCOMES, IN_PLACE, STABLE, *RETENTION)
-SIZES = {"full": (5, 30), "thorough": (60, 50)}
+SIZES = {"full": (10, 35), "thorough": (60, 50)}
 KEPT_MS = 100 * MINUTE
 LIMITS = {"pruneAfterMs": 300 * MINUTE, "maxEntries": 6}
 
@@ -69,6 +69,8 @@ class Leftovers(Lodgers):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.left: dict[str, Leftover] = {}
+        # Sweeps begin anew with a start, and the first comes an interval later.
+        self.started = 0
         self.active: dict[Place, int] = {}
         self.lasting_keys: dict[Place, str] = {}
 
@@ -131,13 +133,13 @@ class Leftovers(Lodgers):
         if self.lasting:
             for place, key in self.lasting_keys.items():
                 self.laws.expect(self.d, key in keys, f"the row of the session {place} went", LASTING)
-        elif now - began > sweep_ms(self.d):
+        elif now - max(began, self.started) > sweep_ms(self.d):
             self._look_at_bounds(rows)
 
     def _look_at_receipts(self, keys: set[str]) -> None:
         now, slack = self.d.now, self.book.late + self.book.grain
         for key, left in list(self.left.items()):
-            if now > left.latest + KEPT_MS + sweep_ms(self.d):
+            if now > max(left.latest + KEPT_MS, self.started) + sweep_ms(self.d):
                 del self.left[key]
                 law = self._owner(left)
                 if law is not None:
@@ -177,7 +179,8 @@ class Leftovers(Lodgers):
         idle = {
             self.lasting_keys[place]: since
             for place, since in self.active.items()
-            if place in self.lasting_keys and place not in self._taken()
+            # A main session may always be spared.
+            if place in self.lasting_keys and place[0] != "main" and place not in self._taken()
         }
         found = bound_findings(rows, LIMITS, now_ms=now, swept_ms=swept, idle_since=idle, in_use=busy)
         self.laws.judge(self.d, found, BOUNDED)
