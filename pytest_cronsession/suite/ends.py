@@ -61,6 +61,7 @@ class Ends(Clockwork):
         self.troubled: Gear | None = None
         self.open: dict[str, Open] = {}
         self.over: list[Open] = []
+        self.timed_out: set[str] = set()
         self.paired: dict[str, int] = {}
         self.known_runs: set[str] = set()
         self.news: list[tuple[Gear, Run, Turn]] = []
@@ -96,9 +97,7 @@ class Ends(Clockwork):
         return HANG if gear.hung else super()._until(gear, end)
 
     def _law(self, gear: Gear) -> str:
-        if gear is self.troubled:
-            return REPEATED
-        return DISABLED if gear is self.failing else super()._law(gear)
+        return REPEATED if gear is self.troubled else super()._law(gear)
 
     def _due(self, gear: Gear, until: int) -> list[Due]:
         dues = super()._due(gear, until)
@@ -145,20 +144,17 @@ class Ends(Clockwork):
         self.failing, self.failures = gear, times
         self.d.answers(gear.handle, *([ERROR] * times), always=OK)
         self._pass(quiet_minute(coming[times - 1], 1))
-        if not gear.enabled:
-            job = self.d.job(gear.handle)
-            told = job and (job.enabled, job.raw.get("disabledBy"))
-            self.laws.expect(
-                self.d,
-                told == (False, "failures"),
-                f"{PATIENCE} slots in a row failed, listed is {told}",
-                DISABLED,
-            )
-            self.d.answers(gear.handle)
-        else:
+        job = self.d.job(gear.handle)
+        told = job and (job.enabled, None if job.enabled else job.raw.get("disabledBy"))
+        right = (True, None) if gear.enabled else (False, "failures")
+        self.laws.expect(
+            self.d, told == right, f"{times} slots in a row failed of {PATIENCE}, listed is {told}", DISABLED
+        )
+        if gear.enabled:
             # The next run is answered, so whatever comes next begins to count anew.
             self.failures = 0
             self._pass(quiet_minute(coming[times], 1))
+        self.d.answers(gear.handle)
         self.failing = None
 
     @precondition(lambda self: any(g.limit for g in self.book.idle()))
@@ -170,6 +166,33 @@ class Ends(Clockwork):
             began = self._hold(gear, by_hand and self.d.has("trigger"), lambda at: at + LIMIT)
             gear.hung = began and gear.busy_until is not None
 
+    @precondition(lambda self: self.roomy and self.book.idle() and self.parent.has("job.update"))
+    @rule(data=st.data(), by_hand=st.booleans(), end=st.sampled_from(("wait", "cancel")))
+    def meddle_with_a_run(self, data: st.DataObject, by_hand: bool, end: str) -> None:
+        fit = [g for g in self.book.idle() if not g.once and g.patience is None and self._has_room(g)]
+        gear = self._some(data, fit)
+        if gear is None:
+            return
+        self._prepare(data)
+        gear.hung = gear.limit is not None
+        by_hand = by_hand and self.d.has("trigger")
+        if not self._hold(gear, by_hand, lambda at: at + (gear.limit or 3 * LIMIT)):
+            gear.hung = False
+            return
+        title = data.draw(st.sampled_from(("during one run", "during another")), label="name")
+        if self._edit(gear, name=title):
+            gear.title = title
+        if end == "cancel" and self.d.has("run.cancel", "run.list"):
+            self._cancel(gear)
+        elif gear.busy_until is not None:
+            self._pass(quiet_minute(gear.busy_until, 1))
+        # Long enough for what it left behind to go.
+        self._wait(data.draw(st.sampled_from((3, 130)), label="minutes"))
+        self.somebody_reads()
+
+    def _prepare(self, data: st.DataObject) -> None:
+        """What may come before a run with which somebody meddles."""
+
     def _has_room(self, gear: Gear) -> bool:
         """Whether no other run is to be in its session meanwhile."""
         return True
@@ -178,7 +201,9 @@ class Ends(Clockwork):
     @precondition(lambda self: any(g.busy_until for g in self.book.gears))
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        gear = data.draw(st.sampled_from([g for g in self.book.gears if g.busy_until]), label="job")
+        self._cancel(data.draw(st.sampled_from([g for g in self.book.gears if g.busy_until]), label="job"))
+
+    def _cancel(self, gear: Gear) -> None:
         run_id = next((i for i, one in self.open.items() if one.gear is gear), None)
         if run_id is None:
             return
@@ -228,9 +253,11 @@ class Ends(Clockwork):
 
     def _passed(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
         super()._passed(plan, began)
+        self.timed_out = set()
         for gear, _ in plan:
             if gear.hung and gear.waited and gear.busy_until is None:
                 gear.hung = False
+                self.timed_out.add(gear.handle.id)
                 for one in self.open.values():
                     one.how = "timeout" if one.gear is gear else one.how
                 turn = self.d.turns(gear.handle)[-1]
@@ -275,7 +302,8 @@ class Ends(Clockwork):
             self.news.append((gear, run, turn))
             if not run.finished or self._waits(turn):
                 self.open[run.id] = Open(gear, turn, began, run.session_key)
-            self._look_at_run(run, turn, "answer")
+            timed_out = gear.handle.id in self.timed_out and turn.answer is HANG
+            self._look_at_run(run, turn, "timeout" if timed_out else "answer")
             if self.d.has("run.slot") and run.trigger == "schedule" and not gear.extra:
                 at = run.slot_ms
                 self.laws.expect(

@@ -47,7 +47,7 @@ RETENTION = (
     ),
 )
 LAWS = (*OUTCOMES, IN_PLACE, STABLE, *RETENTION)
-SIZES = {"full": (10, 35), "thorough": (60, 50)}
+SIZES = {"full": (10, 30), "thorough": (60, 50)}
 KEPT_MS = 100 * MINUTE
 LIMITS = {"pruneAfterMs": 300 * MINUTE, "maxEntries": 6}
 

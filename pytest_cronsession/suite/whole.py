@@ -29,7 +29,7 @@ EVERYTHING = (
     *(*LAWS, CRASHED, INTERRUPTED, DURABLE, CAUGHT_UP, NOT_OWED, JUMPED, UNTOUCHED),
     *(OVERLAPPED, AS_ACCEPTED, GONE, COMPLETE, NEXT, RESTS),
 )
-SIZES = {"full": (8, 35), "thorough": (80, 60)}
+SIZES = {"full": (18, 35), "thorough": (80, 60)}
 # Late runs may be spread over so many minutes after a start.
 _CALM = 5
 
@@ -135,6 +135,10 @@ class Whole(Leftovers):
         for gear in self.book.idle():
             if gear.handle.id in jobs and not gear.once and not gear.extra:
                 self._look_at_next(gear, jobs[gear.handle.id])
+
+    def _prepare(self, data: st.DataObject) -> None:
+        if self.d.has("restart") and data.draw(st.booleans(), label="start anew first"):
+            self.start_anew(data)
 
     # --- how lives are interrupted ---------------------------------------------------------------------------
 
