@@ -167,8 +167,17 @@ class Ends(Clockwork):
             gear.hung = began and gear.busy_until is not None
 
     @precondition(lambda self: self.roomy and self.book.idle() and self.parent.has("job.update"))
-    @rule(data=st.data(), by_hand=st.booleans(), end=st.sampled_from(("wait", "cancel")))
-    def meddle_with_a_run(self, data: st.DataObject, by_hand: bool, end: str) -> None:
+    @rule(data=st.data(), by_hand=st.booleans())
+    def meddle_with_a_run(self, data: st.DataObject, by_hand: bool) -> None:
+        self._meddle(data, by_hand, cancelled=False)
+
+    @precondition(lambda self: self.roomy and self.book.idle())
+    @precondition(lambda self: self.parent.has("job.update", "run.cancel", "run.list"))
+    @rule(data=st.data(), by_hand=st.booleans())
+    def meddle_with_a_cancelled_run(self, data: st.DataObject, by_hand: bool) -> None:
+        self._meddle(data, by_hand, cancelled=True)
+
+    def _meddle(self, data: st.DataObject, by_hand: bool, *, cancelled: bool) -> None:
         fit = [g for g in self.book.idle() if not g.once and g.patience is None and self._has_room(g)]
         gear = self._some(data, fit)
         if gear is None:
@@ -182,7 +191,7 @@ class Ends(Clockwork):
         title = data.draw(st.sampled_from(("during one run", "during another")), label="name")
         if self._edit(gear, name=title):
             gear.title = title
-        if end == "cancel" and self.d.has("run.cancel", "run.list"):
+        if cancelled:
             self._cancel(gear)
         elif gear.busy_until is not None:
             self._pass(quiet_minute(gear.busy_until, 1))
