@@ -63,7 +63,7 @@ class ManualRunAfterAStartIsTheSlot(Altered):
         wrap(engine.runner, "finished", finished)
 
 
-@wrong("bugs:D5", "JOB-011")
+@wrong("bugs:D5", "STO-034")
 class CancelForgetsAnEdit(Altered):
     """A job is written back as it was when its run began, where the run was cancelled."""
 
@@ -93,7 +93,7 @@ class TimeOutAfterAStartBlocks(Altered):
         wrap(engine.scheduler, "busy", lambda inner, job_id: job_id in stuck or inner(job_id))
 
 
-@wrong("bugs:R10", "REA-001")
+@wrong("bugs:R10", "REA-005")
 class EditedRunsLeaveTheirReceipt(Altered):
     """The receipt of a run during which its job was edited belongs to nobody, and stays."""
 
