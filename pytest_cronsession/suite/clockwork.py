@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize
 
 from ..contract import Write
 from ..driver import Driver, cron
@@ -24,13 +24,13 @@ from .gears import END, EXPRESSIONS, GRID, LOOK, PERIODS, ROOM, SEASONS, Book, D
 from .kit import begin
 from .laws import Laws
 from .life import unlimited
-from .lives import live
+from .lives import Story, happens, live
 
 PUNCTUAL = "CS-SCH-030"
 SIZES = {"full": (30, 30), "thorough": (100, 50)}
 
 
-class Clockwork(RuleBasedStateMachine):
+class Clockwork(Story):
     """One gateway from its first start to its end; ``ended`` gets the error of one that could not go on.
 
     Machines that look at more than slots stand on this one: they say more about each job (:meth:`_members`,
@@ -42,7 +42,7 @@ class Clockwork(RuleBasedStateMachine):
     d: Driver | Any = None
 
     def __init__(self, driver: Driver, laws: Laws, ended: list[TargetError]) -> None:
-        super().__init__()
+        super().__init__(varied=driver.budget.limited)
         if ended:
             raise ended[0]
         self.ended, self.parent, self.laws = ended, driver, laws
@@ -51,10 +51,11 @@ class Clockwork(RuleBasedStateMachine):
         self.roomy = driver.has("run.concurrency")
         self.zones: tuple[str, ...] = ()
 
-    @initialize(data=st.data(), season=st.sampled_from(SEASONS))
-    def begin_life(self, data: st.DataObject, season: tuple[str, tuple[str, ...]]) -> None:
-        began, self.zones = season
-        config = {**self._config(data), **({"maxConcurrentRuns": 16} if self.roomy else {})}
+    @initialize(data=st.data())
+    def begin_life(self, data: st.DataObject) -> None:
+        self._data = data
+        began, self.zones = self.choose(SEASONS, "season")
+        config = {**self._config(), **({"maxConcurrentRuns": 16} if self.roomy else {})}
         start_ms = int(datetime.fromisoformat(began).timestamp() * 1000)
         try:
             self.d = self.parent.spawn(config, start_ms=start_ms)
@@ -62,7 +63,7 @@ class Clockwork(RuleBasedStateMachine):
             self.ended.append(error)
             raise
         for _ in range(self.AT_FIRST):
-            self._add(data, True)
+            self._add(True)
 
     def teardown(self) -> None:
         if self.d is None:
@@ -73,11 +74,11 @@ class Clockwork(RuleBasedStateMachine):
 
     # --- what a machine adds -----------------------------------------------------------------------------
 
-    def _config(self, data: st.DataObject) -> dict[str, Any]:
+    def _config(self) -> dict[str, Any]:
         """How the gateway is configured in this life."""
         return unlimited(self.parent)
 
-    def _members(self, data: st.DataObject) -> dict[str, Any]:
+    def _members(self) -> dict[str, Any]:
         """What a job is added with beside its schedule, as the driver takes it."""
         return {}
 
@@ -97,35 +98,34 @@ class Clockwork(RuleBasedStateMachine):
 
     # --- what happens ----------------------------------------------------------------------------------
 
-    def _schedule(self, data: st.DataObject) -> dict[str, Any]:
+    def _schedule(self) -> dict[str, Any]:
         grid = self.parent.has("schedule.every") and self.parent.hello.policy("intervalAnchor") == "grid"
-        if not grid or (self.parent.has("schedule.cron") and data.draw(st.booleans(), label="cron")):
-            expr = data.draw(st.sampled_from(EXPRESSIONS), label="expr")
-            return cron(expr, data.draw(st.sampled_from(self.zones), label="tz"))
-        period = data.draw(st.sampled_from(PERIODS), label="minutes") * MINUTE
-        ago = data.draw(st.sampled_from((-30, 0, 11, 1000)), label="anchor, minutes ago")
+        if not grid or (self.parent.has("schedule.cron") and self.choose((False, True), "cron")):
+            expr = self.choose(EXPRESSIONS, "expr")
+            return cron(expr, self.choose(self.zones, "tz"))
+        period = self.choose(PERIODS, "minutes") * MINUTE
+        ago = self.choose((-30, 0, 11, 1000), "anchor, minutes ago")
         anchor = self.d.now // MINUTE * MINUTE + GRID - ago * MINUTE
         return {"kind": "every", "everyMs": period, "anchorMs": anchor}
 
-    def _first_schedule(self, data: st.DataObject) -> dict[str, Any]:
+    def _first_schedule(self) -> dict[str, Any]:
         """The schedule that a job is added with."""
-        return self._schedule(data)
+        return self._schedule()
 
-    def _some(self, data: st.DataObject, fit: list[Gear]) -> Gear | None:
-        return data.draw(st.sampled_from(fit), label="job") if fit else None
+    def _some(self, fit: list[Gear]) -> Gear | None:
+        return self.choose(fit, "job") if fit else None
 
-    def _one(self, data: st.DataObject, *, idle: bool = False) -> Gear | None:
+    def _one(self, *, idle: bool = False) -> Gear | None:
         """A job to do something with. During a long run where slots wait for its end, all is left as it is."""
         fit = self.book.idle() if idle or not self.book.skips else self.book.gears
-        return self._some(data, [g for g in fit if not g.once])
+        return self._some([g for g in fit if not g.once])
 
-    @precondition(lambda self: len(self.book.gears) < 5)
-    @rule(data=st.data(), enabled=st.sampled_from((True, True, True, False)))
-    def add_job(self, data: st.DataObject, enabled: bool) -> None:
-        self._add(data, enabled)
+    @happens(lambda self: len(self.book.gears) < 5, enabled=(True, True, True, False))
+    def add_job(self, enabled: bool) -> None:
+        self._add(enabled)
 
-    def _add(self, data: st.DataObject, enabled: bool) -> None:
-        schedule, members = self._first_schedule(data), self._members(data)
+    def _add(self, enabled: bool) -> None:
+        schedule, members = self._first_schedule(), self._members()
         enabled = enabled or schedule["kind"] == "at" or not self.d.has("job.disable")
         given = {**members, **({} if enabled else {"enabled": False})}
         # A key or a mode may be refused; nothing else of these may.
@@ -141,62 +141,69 @@ class Clockwork(RuleBasedStateMachine):
     def _optional(members: dict[str, Any]) -> bool:
         return "key" in members or "mode" in members
 
-    @precondition(lambda self: self.book.gears and self.parent.has("job.update"))
-    @rule(data=st.data(), enable=st.booleans())
-    def edit_schedule(self, data: st.DataObject, enable: bool) -> None:
-        if (gear := self._one(data)) is None:
+    @happens(lambda self: self.book.gears and self.parent.has("job.update"), enable=(False, True))
+    def edit_schedule(self, enable: bool) -> None:
+        if (gear := self._one()) is None:
             return
-        schedule = self._schedule(data)
+        schedule = self._schedule()
         enable = enable and not gear.enabled and gear.busy_until is None
         if self._edit(gear, schedule=schedule, **({"enabled": True} if enable else {})):
             gear.schedule, gear.enabled, gear.since = schedule, gear.enabled or enable, self.d.now
 
-    @precondition(lambda self: self.book.gears and self.parent.has("job.update"))
-    @rule(data=st.data(), schedule=st.booleans(), title=st.sampled_from(("first name", "second name")))
-    def edit_nothing(self, data: st.DataObject, schedule: bool, title: str) -> None:
-        if (gear := self._one(data)) is None:
+    @happens(
+        lambda self: self.book.gears and self.parent.has("job.update"),
+        schedule=(False, True),
+        title=("first name", "second name"),
+    )
+    def edit_nothing(self, schedule: bool, title: str) -> None:
+        if (gear := self._one()) is None:
             return
         if schedule:
             self._edit(gear, schedule=gear.schedule)
         elif self._edit(gear, name=title):
             gear.title = title
 
-    @precondition(lambda self: any(g.enabled for g in self.book.gears))
-    @precondition(lambda self: self.parent.has("job.update", "job.disable"))
-    @rule(data=st.data())
-    def disable(self, data: st.DataObject) -> None:
-        if (gear := self._one(data)) is not None and gear.enabled and self._edit(gear, enabled=False):
+    @happens(
+        lambda self: any(g.enabled for g in self.book.gears) and self.parent.has("job.update", "job.disable")
+    )
+    def disable(self) -> None:
+        if (gear := self._one()) is not None and gear.enabled and self._edit(gear, enabled=False):
             gear.enabled = False
 
-    @precondition(lambda self: any(not g.enabled for g in self.book.idle()))
-    @precondition(lambda self: self.parent.has("job.update", "job.disable"))
-    @rule(data=st.data())
-    def enable(self, data: st.DataObject) -> None:
-        gear = data.draw(st.sampled_from([g for g in self.book.idle() if not g.enabled]), label="job")
+    @happens(
+        lambda self: (
+            any(not g.enabled for g in self.book.idle()) and self.parent.has("job.update", "job.disable")
+        )
+    )
+    def enable(self) -> None:
+        gear = self.choose([g for g in self.book.idle() if not g.enabled], "job")
         self._edit(gear, enabled=True)
         gear.enabled, gear.since = True, self.d.now
 
-    @precondition(lambda self: any(g.enabled and not g.once for g in self.book.idle()))
-    @precondition(lambda self: self.parent.has("job.update", "job.disable"))
-    @rule(data=st.data(), edited=st.booleans())
-    def rest_for_a_while(self, data: st.DataObject, edited: bool) -> None:
+    @happens(
+        lambda self: (
+            any(g.enabled and not g.once for g in self.book.idle())
+            and self.parent.has("job.update", "job.disable")
+        ),
+        edited=(False, True),
+    )
+    def rest_for_a_while(self, edited: bool) -> None:
         able = [g for g in self.book.idle() if g.enabled and not g.once]
-        gear = data.draw(st.sampled_from(able), label="job")
+        gear = self.choose(able, "job")
         self._edit(gear, enabled=False)
         gear.enabled = False
         if edited:
-            schedule = self._schedule(data)
+            schedule = self._schedule()
             if schedule["kind"] != "at":
                 gear.schedule = schedule
                 self._edit(gear, schedule=schedule)
-        self.time_passes(data)
+        self.time_passes()
         self._edit(gear, enabled=True)
         gear.enabled, gear.since = True, self.d.now
 
-    @precondition(lambda self: self.book.gears and self.parent.has("job.remove"))
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        gear = self._one(data)
+    @happens(lambda self: self.book.gears and self.parent.has("job.remove"))
+    def remove(self) -> None:
+        gear = self._one()
         if gear is not None and (self.d.remove(gear.handle) or gear.busy_until is None):
             self._dropped(gear)
 
@@ -204,18 +211,16 @@ class Clockwork(RuleBasedStateMachine):
         self.book.gears.remove(gear)
         self.book.gone.append(gear)
 
-    @precondition(lambda self: self.book.gears and self.parent.has("trigger"))
-    @rule(data=st.data())
-    def start_by_hand(self, data: st.DataObject) -> None:
-        if (gear := self._one(data, idle=True)) is not None:
+    @happens(lambda self: self.book.gears and self.parent.has("trigger"))
+    def start_by_hand(self) -> None:
+        if (gear := self._one(idle=True)) is not None:
             self.d.run_now(gear.handle)
             gear.ran += 1
             self._pass(self.d.now)
 
-    @precondition(lambda self: self.book.gears)
-    @rule(data=st.data(), minutes=st.sampled_from((3, 25, 50)), by_hand=st.booleans())
-    def run_for_long(self, data: st.DataObject, minutes: int, by_hand: bool) -> None:
-        gear = self._some(data, [g for g in self.book.idle() if self._may_take_long(g)])
+    @happens(lambda self: self.book.gears, minutes=(3, 25, 50), by_hand=(False, True))
+    def run_for_long(self, minutes: int, by_hand: bool) -> None:
+        gear = self._some([g for g in self.book.idle() if self._may_take_long(g)])
         if gear is not None:
             by_hand = by_hand and self.d.has("trigger") and not gear.once
             self._hold(gear, by_hand, lambda at: (at // MINUTE + minutes) * MINUTE + END)
@@ -242,12 +247,11 @@ class Clockwork(RuleBasedStateMachine):
     def _until(self, gear: Gear, end: int) -> Answer:
         return hold(end)
 
-    @rule(data=st.data())
-    def time_passes(self, data: st.DataObject) -> None:
-        self._wait(data.draw(st.sampled_from(self.SPANS), label="minutes"))
+    @happens(often=2)
+    def time_passes(self) -> None:
+        self._wait(self.choose(self.SPANS, "minutes"))
 
-    @precondition(lambda self: self.book.gears)
-    @rule()
+    @happens(lambda self: self.book.gears)
     def somebody_reads(self) -> None:
         self.d.jobs()
         self.d.sessions()

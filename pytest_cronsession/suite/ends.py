@@ -9,9 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
-
 from ..contract import Run
 from ..driver import Driver
 from ..model import ERROR, HANG, OK, TRANSIENT, Answer, Turn
@@ -20,7 +17,7 @@ from ..trace import instant
 from .clockwork import PUNCTUAL, Clockwork, tell_apart
 from .gears import Due, Gear, quiet_minute
 from .laws import Laws
-from .lives import live
+from .lives import happens, live
 
 LISTED, TIMED_OUT, BUSY, CANCELLED = "CS-RUN-001", "CS-RUN-002", "CS-RUN-003", "CS-RUN-005"
 TOLD, SLOT, REPEATED, DISABLED = "CS-RUN-006", "CS-RUN-007", "CS-RUN-010", "CS-RUN-013"
@@ -68,7 +65,7 @@ class Ends(Clockwork):
         # Else a gateway may repeat what failed as it likes.
         self.strict = self.parent.has("job.retry")
 
-    def _members(self, data: st.DataObject) -> dict[str, Any]:
+    def _members(self) -> dict[str, Any]:
         more: dict[str, Any] = {"retry": {"maxRetries": 0}} if self.strict else {}
         kinds = [
             "plain",
@@ -76,14 +73,14 @@ class Ends(Clockwork):
             *(["brief"] if self.d.has("run.timeout") else []),
         ]
         kinds += ["impatient"] if self.strict and self.d.has("job.autoDisable") else []
-        kind = data.draw(st.sampled_from(kinds), label="kind")
+        kind = self.choose(kinds, "kind")
         if kind == "brief":
             more["timeoutMs"] = LIMIT
         elif kind == "patient":
             more["retry"] = {"maxRetries": 1, "backoffMs": [LIMIT]}
         elif kind == "impatient":
             more["maxFailures"] = PATIENCE
-        return {**super()._members(data), **more}
+        return {**super()._members(), **more}
 
     def _added(self, gear: Gear, members: dict[str, Any]) -> None:
         super()._added(gear, members)
@@ -109,10 +106,9 @@ class Ends(Clockwork):
 
     # --- what happens ----------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.book.idle())
-    @rule(data=st.data(), by_hand=st.booleans())
-    def fail_next(self, data: st.DataObject, by_hand: bool) -> None:
-        gear = self._some(data, [g for g in self.book.idle() if not g.once and g.patience is None])
+    @happens(lambda self: self.book.idle(), by_hand=(False, True))
+    def fail_next(self, by_hand: bool) -> None:
+        gear = self._some([g for g in self.book.idle() if not g.once and g.patience is None])
         if gear is None:
             return
         self.d.answers(gear.handle, ERROR)
@@ -122,10 +118,9 @@ class Ends(Clockwork):
             gear.ran += 1
             self._pass(self.d.now)
 
-    @precondition(lambda self: any(g.repeats and g.enabled for g in self.book.idle()))
-    @rule(data=st.data())
-    def pass_through_trouble(self, data: st.DataObject) -> None:
-        gear = self._some(data, [g for g in self.book.idle() if g.repeats and g.enabled and not g.once])
+    @happens(lambda self: any(g.repeats and g.enabled for g in self.book.idle()))
+    def pass_through_trouble(self) -> None:
+        gear = self._some([g for g in self.book.idle() if g.repeats and g.enabled and not g.once])
         if gear is None:
             return
         for slot in self.book.slots(gear, self.d.now, self.d.now + 3 * DAY)[:1]:
@@ -134,10 +129,9 @@ class Ends(Clockwork):
             self._pass(quiet_minute(slot + LIMIT, 1))
             self.troubled = None
 
-    @precondition(lambda self: any(g.patience and g.enabled for g in self.book.idle()))
-    @rule(data=st.data(), times=st.sampled_from((1, 2, 3, 4)))
-    def fail_in_a_row(self, data: st.DataObject, times: int) -> None:
-        gear = self._some(data, [g for g in self.book.idle() if g.patience and g.enabled and not g.once])
+    @happens(lambda self: any(g.patience and g.enabled for g in self.book.idle()), times=(1, 2, 3, 4))
+    def fail_in_a_row(self, times: int) -> None:
+        gear = self._some([g for g in self.book.idle() if g.patience and g.enabled and not g.once])
         coming = self.book.slots(gear, self.d.now, self.d.now + 3 * DAY)[: times + 1] if gear else []
         if gear is None or len(coming) <= times:
             return
@@ -157,38 +151,41 @@ class Ends(Clockwork):
         self.d.answers(gear.handle)
         self.failing = None
 
-    @precondition(lambda self: any(g.limit for g in self.book.idle()))
-    @rule(data=st.data(), by_hand=st.booleans())
-    def hang(self, data: st.DataObject, by_hand: bool) -> None:
-        gear = self._some(data, [g for g in self.book.idle() if g.limit and not g.once and self._has_room(g)])
+    @happens(lambda self: any(g.limit for g in self.book.idle()), by_hand=(False, True))
+    def hang(self, by_hand: bool) -> None:
+        gear = self._some([g for g in self.book.idle() if g.limit and not g.once and self._has_room(g)])
         if gear is not None:
             gear.hung = True
             began = self._hold(gear, by_hand and self.d.has("trigger"), lambda at: at + LIMIT)
             gear.hung = began and gear.busy_until is not None
 
-    @precondition(lambda self: self.roomy and self.book.idle() and self.parent.has("job.update"))
-    @rule(data=st.data(), by_hand=st.booleans())
-    def meddle_with_a_run(self, data: st.DataObject, by_hand: bool) -> None:
-        self._meddle(data, by_hand, cancelled=False)
+    @happens(
+        lambda self: self.roomy and self.book.idle() and self.parent.has("job.update"), by_hand=(False, True)
+    )
+    def meddle_with_a_run(self, by_hand: bool) -> None:
+        self._meddle(by_hand, cancelled=False)
 
-    @precondition(lambda self: self.roomy and self.book.idle())
-    @precondition(lambda self: self.parent.has("job.update", "run.cancel", "run.list"))
-    @rule(data=st.data(), by_hand=st.booleans())
-    def meddle_with_a_cancelled_run(self, data: st.DataObject, by_hand: bool) -> None:
-        self._meddle(data, by_hand, cancelled=True)
+    @happens(
+        lambda self: (
+            self.roomy and self.book.idle() and self.parent.has("job.update", "run.cancel", "run.list")
+        ),
+        by_hand=(False, True),
+    )
+    def meddle_with_a_cancelled_run(self, by_hand: bool) -> None:
+        self._meddle(by_hand, cancelled=True)
 
-    def _meddle(self, data: st.DataObject, by_hand: bool, *, cancelled: bool) -> None:
+    def _meddle(self, by_hand: bool, *, cancelled: bool) -> None:
         fit = [g for g in self.book.idle() if not g.once and g.patience is None and self._has_room(g)]
-        gear = self._some(data, fit)
+        gear = self._some(fit)
         if gear is None:
             return
-        self._prepare(data)
+        self._prepare()
         gear.hung = gear.limit is not None
         by_hand = by_hand and self.d.has("trigger")
         if not self._hold(gear, by_hand, lambda at: at + (gear.limit or 3 * LIMIT)):
             gear.hung = False
             return
-        title = data.draw(st.sampled_from(("during one run", "during another")), label="name")
+        title = self.choose(("during one run", "during another"), "name")
         if self._edit(gear, name=title):
             gear.title = title
         if cancelled:
@@ -196,21 +193,21 @@ class Ends(Clockwork):
         elif gear.busy_until is not None:
             self._pass(quiet_minute(gear.busy_until, 1))
         # Long enough for what it left behind to go.
-        self._wait(data.draw(st.sampled_from((3, 130)), label="minutes"))
+        self._wait(self.choose((3, 130), "minutes"))
         self.somebody_reads()
 
-    def _prepare(self, data: st.DataObject) -> None:
+    def _prepare(self) -> None:
         """What may come before a run with which somebody meddles."""
 
     def _has_room(self, gear: Gear) -> bool:
         """Whether no other run is to be in its session meanwhile."""
         return True
 
-    @precondition(lambda self: self.parent.has("run.cancel", "run.list"))
-    @precondition(lambda self: any(g.busy_until for g in self.book.gears))
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        self._cancel(data.draw(st.sampled_from([g for g in self.book.gears if g.busy_until]), label="job"))
+    @happens(
+        lambda self: self.parent.has("run.cancel", "run.list") and any(g.busy_until for g in self.book.gears)
+    )
+    def cancel(self) -> None:
+        self._cancel(self.choose([g for g in self.book.gears if g.busy_until], "job"))
 
     def _cancel(self, gear: Gear) -> None:
         run_id = next((i for i, one in self.open.items() if one.gear is gear), None)
@@ -228,18 +225,16 @@ class Ends(Clockwork):
             CANCELLED,
         )
 
-    @precondition(lambda self: any(g.busy_until for g in self.book.gears) and self.parent.has("trigger"))
-    @rule(data=st.data())
-    def start_again(self, data: st.DataObject) -> None:
-        gear = data.draw(st.sampled_from([g for g in self.book.gears if g.busy_until]), label="job")
+    @happens(lambda self: any(g.busy_until for g in self.book.gears) and self.parent.has("trigger"))
+    def start_again(self) -> None:
+        gear = self.choose([g for g in self.book.gears if g.busy_until], "job")
         answer = self.d.trigger(gear.handle)
         self.laws.expect(self.d, not answer.started, "a job was started by hand during its run", BUSY)
         self._pass(self.d.now)
 
-    @precondition(lambda self: self.book.idle() and self.parent.has("trigger.due"))
-    @rule(data=st.data())
-    def start_what_is_due(self, data: st.DataObject) -> None:
-        if (gear := self._one(data, idle=True)) is not None and not gear.extra:
+    @happens(lambda self: self.book.idle() and self.parent.has("trigger.due"))
+    def start_what_is_due(self) -> None:
+        if (gear := self._one(idle=True)) is not None and not gear.extra:
             answer = self.d.trigger(gear.handle, mode="due")
             self.laws.expect(self.d, not answer.started, "a job was started as due, and no slot is", NOT_DUE)
             self._pass(self.d.now)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import strategies as st
-
 from ..checkers import bound_findings
 from ..contract import Session, Write
 from ..driver import Driver
@@ -47,7 +45,7 @@ RETENTION = (
     ),
 )
 LAWS = (*OUTCOMES, IN_PLACE, STABLE, *RETENTION)
-SIZES = {"full": (10, 30), "thorough": (60, 50)}
+SIZES = {"full": (8, 30), "thorough": (50, 50)}
 KEPT_MS = 100 * MINUTE
 LIMITS = {"pruneAfterMs": 300 * MINUTE, "maxEntries": 6}
 
@@ -74,13 +72,11 @@ class Leftovers(Lodgers):
         self.active: dict[Place, int] = {}
         self.lasting_keys: dict[Place, str] = {}
 
-    def _config(self, data: st.DataObject) -> dict[str, Any]:
-        config = super()._config(data)
+    def _config(self) -> dict[str, Any]:
+        config = super()._config()
         if self.parent.has("retention"):
             config["sessionRetentionMs"] = KEPT_MS
-        if self.parent.has("maintenance") and data.draw(
-            st.sampled_from((False, False, True)), label="limits"
-        ):
+        if self.parent.has("maintenance") and self.choose((False, False, True), "limits"):
             self.lasting = False
             config["maintenance"] = {"mode": "enforce", **LIMITS}
         return config

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
-
 from ..checkers import fresh_context, shared_context
 from ..driver import wish
 from ..model import Turn, tag_text
 from .ends import Ends
 from .gears import Due, Gear
 from .kit import accounted_for
+from .lives import happens
 from .places import Place, Said, place_of, wishes
 
 IN_PLACE, STABLE, DURABLE = "CS-RES-034", "CS-SES-008", "CS-STO-034"
@@ -40,20 +38,18 @@ class Lodgers(Ends):
     def _taken(self) -> set[Place | None]:
         return {g.place for g in self.book.gears if g.busy_until is not None and g.place is not None}
 
-    def _wish(self, data: st.DataObject, *, moved: bool = False) -> dict[str, Any]:
+    def _wish(self, *, moved: bool = False) -> dict[str, Any]:
         """A wish for a session where nothing is under way."""
         fit = [w for w in wishes(self.d) if not (moved and "mode" in w)]
         free = [w for w in fit if not {place_of(a, w, None) for a in self.agents} & self._taken()]
         # A key's session is not known before the job is.
         free = [w for w in free if "key" not in w or not any(p and p[0] == "key" for p in self._taken())]
-        return data.draw(
-            st.sampled_from([w for w in free if w["target"] == "isolated"] * 2 + free), label="wish"
-        )
+        return self.choose([w for w in free if w["target"] == "isolated"] * 2 + free, "wish")
 
-    def _members(self, data: st.DataObject) -> dict[str, Any]:
-        agent = data.draw(st.sampled_from(self.agents), label="agent")
+    def _members(self) -> dict[str, Any]:
+        agent = self.choose(self.agents, "agent")
         whose = {"agent": agent} if len(self.agents) > 1 else {}
-        return {**super()._members(data), **self._wish(data), **whose}
+        return {**super()._members(), **self._wish(), **whose}
 
     def _added(self, gear: Gear, members: dict[str, Any]) -> None:
         super()._added(gear, members)
@@ -71,13 +67,12 @@ class Lodgers(Ends):
 
     # --- what happens ----------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.book.idle() and self.parent.has("job.update"))
-    @rule(data=st.data())
-    def move(self, data: st.DataObject) -> None:
-        gear = self._one(data, idle=True)
+    @happens(lambda self: self.book.idle() and self.parent.has("job.update"))
+    def move(self) -> None:
+        gear = self._one(idle=True)
         if gear is None:
             return
-        given = self._wish(data, moved=True)
+        given = self._wish(moved=True)
         kind = "systemEvent" if given["target"] == "main" else "agentTurn"
         text = {"kind": kind, "text": tag_text("Reply OK only.", gear.handle.tag)}
         write = self._patched(gear, session=wish(**given), payload=text)
@@ -85,14 +80,13 @@ class Lodgers(Ends):
             reported = accounted_for(write, "session.key")
             gear.wish, gear.place = given, place_of(gear.agent, given, gear.handle, reported=reported)
 
-    @precondition(lambda self: self.parent.has("session.send"))
-    @rule(data=st.data())
-    def person_speaks(self, data: st.DataObject) -> None:
-        agent = data.draw(st.sampled_from(self.agents), label="agent")
+    @happens(lambda self: self.parent.has("session.send"))
+    def person_speaks(self) -> None:
+        agent = self.choose(self.agents, "agent")
         lasting = [w for w in wishes(self.d) if w["target"] in ("named", "main")]
         free = [w for w in lasting if place_of(agent, w, None) not in self._taken()]
         if free:
-            given = data.draw(st.sampled_from(free), label="where")
+            given = self.choose(free, "where")
             turn = self.d.say(wish(**given), agent=agent if len(self.agents) > 1 else None)
             place = place_of(agent, given, None)
             self._hear(turn, place, self.said.here(place))

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
-
 from ..contract import Job
 from ..driver import Driver, at
 from ..oracle import DAY, MINUTE
@@ -19,7 +16,7 @@ from .ends import INTERRUPTED
 from .gears import GRID, Due, Gear, quiet_minute
 from .laws import Laws
 from .leftovers import CRASHED, LAWS, Leftovers
-from .lives import live
+from .lives import happens, live
 from .lodgers import DURABLE
 
 CAUGHT_UP, NOT_OWED, JUMPED, UNTOUCHED = "CS-STO-007", "CS-STO-011", "CS-SCH-016", "CS-SCH-031"
@@ -29,7 +26,7 @@ EVERYTHING = (
     *(*LAWS, CRASHED, INTERRUPTED, DURABLE, CAUGHT_UP, NOT_OWED, JUMPED, UNTOUCHED),
     *(OVERLAPPED, AS_ACCEPTED, GONE, COMPLETE, NEXT, RESTS),
 )
-SIZES = {"full": (18, 35), "thorough": (80, 60)}
+SIZES = {"full": (12, 35), "thorough": (60, 60)}
 # Late runs may be spread over so many minutes after a start.
 _CALM = 5
 
@@ -45,13 +42,11 @@ class Whole(Leftovers):
         self.crashes = 0
         self.over_and_done: set[str] = set()
 
-    def _first_schedule(self, data: st.DataObject) -> dict[str, Any]:
-        if self.d.has("schedule.at") and data.draw(
-            st.sampled_from((False, False, False, True)), label="once"
-        ):
-            minutes = data.draw(st.sampled_from((4, 30, 100)), label="minutes ahead")
+    def _first_schedule(self) -> dict[str, Any]:
+        if self.d.has("schedule.at") and self.choose((False, False, False, True), "once"):
+            minutes = self.choose((4, 30, 100), "minutes ahead")
             return at((self.d.now // MINUTE + minutes) * MINUTE + GRID)
-        return super()._first_schedule(data)
+        return super()._first_schedule()
 
     def _law(self, gear: Gear) -> str:
         return self.asked.get(id(gear)) or super()._law(gear)
@@ -63,10 +58,9 @@ class Whole(Leftovers):
 
     # --- what happens ----------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.parent.has("restart") or self.parent.has("crash"))
-    @rule(data=st.data())
-    def start_anew(self, data: st.DataObject) -> None:
-        self._end(crash=self._how(data))
+    @happens(lambda self: self.parent.has("restart") or self.parent.has("crash"))
+    def start_anew(self) -> None:
+        self._end(crash=self._how())
         if self.d.world.running:
             self.d.restart()
         else:
@@ -74,12 +68,16 @@ class Whole(Leftovers):
         self._began()
         self._pass(self.d.now)
 
-    @precondition(lambda self: len(self.book.idle()) == len(self.book.gears))
-    @precondition(lambda self: self.parent.has("restart") or self.parent.has("crash"))
-    @rule(data=st.data(), minutes=st.sampled_from((3, 70)))
-    def be_down(self, data: st.DataObject, minutes: int) -> None:
+    @happens(
+        lambda self: (
+            len(self.book.idle()) == len(self.book.gears)
+            and (self.parent.has("restart") or self.parent.has("crash"))
+        ),
+        minutes=(3, 70),
+    )
+    def be_down(self, minutes: int) -> None:
         until = quiet_minute(self.d.now, minutes)
-        crash = self._how(data)
+        crash = self._how()
         self._miss(until, self._late_runs, CAUGHT_UP, NOT_OWED)
         self._end(crash=crash)
         delta = {"milliseconds": until - self.d.now}
@@ -91,9 +89,10 @@ class Whole(Leftovers):
         self._began()
         self._recover()
 
-    @precondition(lambda self: len(self.book.idle()) == len(self.book.gears))
-    @precondition(lambda self: self.parent.has("clock.jump"))
-    @rule(minutes=st.sampled_from((3, 70)))
+    @happens(
+        lambda self: len(self.book.idle()) == len(self.book.gears) and self.parent.has("clock.jump"),
+        minutes=(3, 70),
+    )
     def jump(self, minutes: int) -> None:
         until = quiet_minute(self.d.now, minutes)
         self._miss(until, lambda gear, missed: [Due(until, False)] * len(missed), JUMPED, UNTOUCHED)
@@ -102,10 +101,13 @@ class Whole(Leftovers):
         self.started = self.d.now
         self._recover()
 
-    @precondition(lambda self: self.parent.has("job.update", "trigger"))
-    @rule(data=st.data(), title=st.sampled_from(("third name", "fourth name")), rests=st.booleans())
-    def do_several_things(self, data: st.DataObject, title: str, rests: bool) -> None:
-        one, other = self._one(data, idle=True), self._one(data, idle=True)
+    @happens(
+        lambda self: self.parent.has("job.update", "trigger"),
+        title=("third name", "fourth name"),
+        rests=(False, True),
+    )
+    def do_several_things(self, title: str, rests: bool) -> None:
+        one, other = self._one(idle=True), self._one(idle=True)
         if one is None or other is None or one is other or {one.place, other.place} & self._taken():
             return
         patches: list[dict[str, Any]] = [{"name": title}]
@@ -129,23 +131,23 @@ class Whole(Leftovers):
             self.d, told == right, f"edits overlapped: {told} is listed, accepted was {right}", OVERLAPPED
         )
 
-    @rule()
+    @happens()
     def somebody_reads(self) -> None:
         jobs = {job.id: job for job in self.d.jobs()}
         for gear in self.book.idle():
             if gear.handle.id in jobs and not gear.once and not gear.extra:
                 self._look_at_next(gear, jobs[gear.handle.id])
 
-    def _prepare(self, data: st.DataObject) -> None:
-        if self.d.has("restart") and data.draw(st.booleans(), label="start anew first"):
-            self.start_anew(data)
+    def _prepare(self) -> None:
+        if self.d.has("restart") and self.choose((False, True), "start anew first"):
+            self.start_anew()
 
     # --- how lives are interrupted ---------------------------------------------------------------------------
 
-    def _how(self, data: st.DataObject) -> bool:
+    def _how(self) -> bool:
         """Whether by a crash."""
         ways = [way for way in (False, True) if self.d.has("crash" if way else "restart")]
-        return data.draw(st.sampled_from(ways), label="crash")
+        return self.choose(ways, "crash")
 
     def _end(self, *, crash: bool) -> None:
         """What is under way is interrupted, and may be run again."""
