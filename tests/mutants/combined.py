@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from cronsession_reference.engine import Engine
 from cronsession_reference.jobdesk import Written
-from cronsession_reference.jobs import At, Job
+from cronsession_reference.jobs import At, Every, Job
 from cronsession_reference.resolver import NAMED
 from cronsession_reference.sessions import Turn
 from cronsession_reference.store import Run, SessionRow
 
 from .altered import Altered, is_receipt, wrap, wrong
+from .desk import Deaf, Patching
 from .edits import _next
 from .reaping import Sparing
 
@@ -166,3 +168,49 @@ class OverlappingEditIsBuffered(Altered):
             if self._engine.store.job(job.id) is not None:
                 self._engine.store.put_job(job)
         return await super().gateway_abandon(params)
+
+
+@wrong("bugs:S12", "RUN-003")
+class StartsAtOnceBothRun(Altered):
+    """Whether a job runs is looked at before its start, and not again when it starts."""
+
+    async def job_trigger(self, params: dict[str, Any]) -> dict[str, Any]:
+        engine, job_id = self._engine, params["id"]
+        free = not engine.scheduler.busy(job_id)
+        for _ in range(500):  # the other request is on its way through a thread
+            await asyncio.sleep(0)
+        job = engine.store.job(job_id)
+        if free and job is not None and engine.scheduler.busy(job_id):
+            run = engine.scheduler._add(job, "manual", "running", None, started_ms=engine.clock.now())
+            if run is not None:
+                engine.runner.start(run, job)
+                return {"started": True, "runId": run.id}
+        return await super().job_trigger(params)
+
+
+@wrong("bugs:K1", "JOB-002")
+class AnchorIsKeptOnEdit(Patching):
+    """An interval keeps the anchor that it was added with."""
+
+    def patch(self, patch: dict[str, Any], old: Job) -> dict[str, Any]:
+        schedule = patch.get("schedule")
+        if (
+            not isinstance(schedule, dict)
+            or "anchorMs" not in schedule
+            or not isinstance(old.schedule, Every)
+        ):
+            return patch
+        return {**patch, "schedule": {**schedule, "anchorMs": old.schedule.anchor_ms}}
+
+
+@wrong("zeroclaw#7250", "JOB-002")
+class LatenessIsIgnoredOnEdit(Deaf):
+    """Of a catchUp that an edit sets the policy is followed, and any lateness is fine."""
+
+    on = ("edit",)
+
+    def heard(self, given: dict[str, Any]) -> dict[str, Any]:
+        catch_up = given.get("catchUp")
+        if not isinstance(catch_up, dict):
+            return given
+        return {**given, "catchUp": {m: v for m, v in catch_up.items() if m != "maxLatenessMs"}}
