@@ -45,10 +45,7 @@ class Done:
 
 
 class Driver(Attempts):
-    """One test's view of a world. Jobs it added are removed when it is done with a shared world.
-
-    ``known`` are the requirements that failed before in this run, or are known to fail.
-    """
+    """One test's view of a world. Jobs it added are removed when it is done with a shared world."""
 
     def __init__(
         self,
@@ -65,7 +62,7 @@ class Driver(Attempts):
         world.script.on_change = self._scripted
         self._begun = world.now
         self.budget, self.effort = budget, effort
-        self._on_result, self.known = on_result or (lambda requirement, outcome, message: None), known
+        self.hear_results(on_result, known)
         self._config = world.config
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
@@ -76,10 +73,6 @@ class Driver(Attempts):
     def few(self, full: int, least: int) -> int:
         """How many examples to look at: ``full``, or ``least`` on a gateway that costs real time."""
         return self.budget.few(self.requirement, full, least)
-
-    def record(self, requirement: str, outcome: str, message: str = "") -> None:
-        """What a test of several requirements found out about one: ``pass``, ``fail`` or ``not-applicable``."""
-        self._on_result(requirement, outcome, message)
 
     def fresh_name(self, stem: str) -> str:
         """A session name that no other test of this world uses."""
@@ -136,9 +129,7 @@ class Driver(Attempts):
             **({"agent": agent} if agent else {}),
             **fields,
         }
-        params: dict[str, Any] = {"job": job}
-        if caller is not None:
-            params["context"] = {"session": dict(caller)}
+        params = {"job": job, **({} if caller is None else {"context": {"session": dict(caller)}})}
         write = Write.parse(self._call("job/add", params))
         if write.job is None:
             return write, None

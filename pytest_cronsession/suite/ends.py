@@ -6,46 +6,28 @@ what became of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from ..contract import Run
 from ..driver import Driver
-from ..model import ERROR, HANG, OK, TRANSIENT, Answer, Turn
+from ..model import ERROR, HANG, OK, TRANSIENT, Answer
 from ..oracle import DAY
-from ..trace import instant
-from .clockwork import PUNCTUAL, Clockwork, tell_apart
+from .clockwork import PUNCTUAL, tell_apart
 from .gears import Due, Gear, quiet_minute
 from .laws import Laws
+from .listing import CANCELLED, LISTED, SLOT, TIMED_OUT, TOLD, Listing
 from .lives import happens, live
 
-LISTED, TIMED_OUT, BUSY, CANCELLED = "CS-RUN-001", "CS-RUN-002", "CS-RUN-003", "CS-RUN-005"
-TOLD, SLOT, REPEATED, DISABLED = "CS-RUN-006", "CS-RUN-007", "CS-RUN-010", "CS-RUN-013"
-NOT_DUE = "CS-RUN-019"
-INTERRUPTED = "CS-STO-006"
+BUSY, REPEATED, DISABLED, NOT_DUE = "CS-RUN-003", "CS-RUN-010", "CS-RUN-013", "CS-RUN-019"
 OUTCOMES = (PUNCTUAL, LISTED, TIMED_OUT, BUSY, CANCELLED, TOLD, SLOT, REPEATED, DISABLED, NOT_DUE)
 SIZES = {"full": (8, 30), "thorough": (60, 50)}
 # Ends of time-outs keep to seconds of their own.
 LIMIT = 125_000
 PATIENCE = 3
-# Of so many runs of a job all are listed, whatever else a gateway forgets.
-_ALL_LISTED = 90
 # What a gateway may make of a failure where no job can say how often.
 _REPEATS = 10
 
 
-@dataclass
-class Open:
-    """A run that was listed as under way, and what is to end it: ``timeout``, ``cancel``, ``interrupted`` or its answer."""
-
-    gear: Gear
-    turn: Turn
-    began: int
-    key: str | None
-    how: str = "answer"
-
-
-class Ends(Clockwork):
+class Ends(Listing):
     """A life in which runs end in every way that the gateway knows."""
 
     AT_FIRST = 3
@@ -56,12 +38,6 @@ class Ends(Clockwork):
         self.failing: Gear | None = None
         self.failures = 0
         self.troubled: Gear | None = None
-        self.open: dict[str, Open] = {}
-        self.over: list[Open] = []
-        self.timed_out: set[str] = set()
-        self.paired: dict[str, int] = {}
-        self.known_runs: set[str] = set()
-        self.news: list[tuple[Gear, Run, Turn]] = []
         # Else a gateway may repeat what failed as it likes.
         self.strict = self.parent.has("job.retry")
 
@@ -241,22 +217,12 @@ class Ends(Clockwork):
 
     # --- what must hold ----------------------------------------------------------------------------------
 
-    def _dropped(self, gear: Gear) -> None:
-        super()._dropped(gear)
-        for one in self.open.values():
-            one.how = "removed" if one.gear is gear else one.how
-
-    @staticmethod
-    def _waits(turn: Turn) -> bool:
-        return turn.state == "held" and turn.alive()
-
     def _looked(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
         if self.failing is not None and self.failures >= PATIENCE:
             self.failing.enabled = False
         super()._looked(plan, began)
 
     def _passed(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
-        super()._passed(plan, began)
         self.timed_out = set()
         for gear, _ in plan:
             if gear.hung and gear.waited and gear.busy_until is None:
@@ -264,92 +230,11 @@ class Ends(Clockwork):
                 self.timed_out.add(gear.handle.id)
                 for one in self.open.values():
                     one.how = "timeout" if one.gear is gear else one.how
-                turn = self.d.turns(gear.handle)[-1]
+                open_ = self._waits(self.d.turns(gear.handle)[-1])
                 self.laws.expect(
-                    self.d, not self._waits(turn), "a time-out has passed, and the request is open", TIMED_OUT
+                    self.d, not open_, "a time-out has passed, and the request is open", TIMED_OUT
                 )
-        if self.d.has("run.list"):
-            self._look_at_runs(plan, began)
-
-    def _look_at_runs(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
-        slack = self.book.grain + self.book.late
-        since = min([began, *(one.began for one in self.open.values())]) - slack
-        listed = self.d.runs(since_ms=max(0, since))
-        ids = [run.id for run in listed]
-        self.laws.expect(self.d, len(set(ids)) == len(ids), "a run is listed twice", LISTED)
-        self._look_at_open({run.id: run for run in listed})
-        self.news = []
-        for gear, dues in plan:
-            turns = self.d.turns(gear.handle)
-            new = turns[self.paired.get(gear.handle.tag, 0) :]
-            self.paired[gear.handle.tag] = len(turns)
-            runs = [r for r in listed if r.job_id == gear.handle.id and r.started_ms is not None]
-            runs = [r for r in runs if r.id not in self.known_runs]
-            self.known_runs.update(r.id for r in runs)
-            sent_again = any(turn.answer is TRANSIENT for turn in new)
-            if (
-                len(new) <= _ALL_LISTED
-                and not sent_again
-                and self.laws.expect(
-                    self.d,
-                    len(runs) == len(new),
-                    f"{gear.told()} ran {len(new)} times, listed are {len(runs)} runs",
-                    LISTED,
-                )
-            ):
-                self._pair(gear, dues, list(zip(runs, new, strict=True)), began)
-        self.known_runs.update(ids)
-
-    def _pair(self, gear: Gear, dues: list[Due], pairs: list[tuple[Run, Turn]], began: int) -> None:
-        slots = {due.at for due in dues}
-        for run, turn in pairs:
-            self.news.append((gear, run, turn))
-            if not run.finished or self._waits(turn):
-                self.open[run.id] = Open(gear, turn, began, run.session_key)
-            timed_out = gear.handle.id in self.timed_out and turn.answer is HANG
-            self._look_at_run(run, turn, "timeout" if timed_out else "answer")
-            if self.d.has("run.slot") and run.trigger == "schedule" and not gear.extra:
-                at = run.slot_ms
-                self.laws.expect(
-                    self.d,
-                    at in slots or gear.waited,
-                    f"a run of {gear.told()} is told as of the slot {instant(at)}, which it has not",
-                    SLOT,
-                )
-                self.laws.expect(
-                    self.d,
-                    at is None or gear.waited or self._about(run.started_ms, at),
-                    f"a run of the slot {instant(at)} is told to have started at {instant(run.started_ms)}",
-                    TOLD,
-                )
-
-    def _about(self, told: int | None, true: int) -> bool:
-        return told is not None and true - self.book.grain <= told <= true + self.book.late + self.book.grain
-
-    def _look_at_open(self, listed: dict[str, Run]) -> None:
-        self.over = []
-        for run_id, one in list(self.open.items()):
-            run = listed.get(run_id)
-            if one.how == "interrupted" or not self._waits(one.turn):
-                self.over.append(self.open.pop(run_id))
-                # Of a run whose job was removed, or that a crash interrupted, nothing need be listed.
-                if one.how != "removed" and (run is not None or one.how != "interrupted"):
-                    self._look_at_run(run, one.turn, one.how)
-
-    def _look_at_run(self, run: Run | None, turn: Turn, how: str) -> None:
-        status = "nowhere" if run is None else run.status
-        right = {
-            "answer": {"answered": ["ok"], "failed": ["error"], "held": ["running"]}.get(turn.state),
-            "timeout": ["timeout", "error"],
-        }.get(how)
-        fits = status not in ("ok", "running", "nowhere") if right is None else status in right
-        law = {"timeout": TIMED_OUT, "cancel": CANCELLED, "interrupted": INTERRUPTED}.get(how, LISTED)
-        self.laws.expect(
-            self.d,
-            fits,
-            f"a run whose turn was {turn.state} (what ended it: {how}) is listed as {status}",
-            law,
-        )
+        super()._passed(plan, began)
 
 
 def explore_ends(driver: Driver) -> None:

@@ -12,10 +12,10 @@ from ..driver import Driver, at
 from ..oracle import DAY, MINUTE
 from ..trace import instant
 from .clockwork import tell_apart
-from .ends import INTERRUPTED
 from .gears import GRID, Due, Gear, quiet_minute
 from .laws import Laws
 from .leftovers import CRASHED, LAWS, Leftovers
+from .listing import INTERRUPTED
 from .lives import happens, live
 from .lodgers import DURABLE
 
