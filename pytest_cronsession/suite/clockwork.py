@@ -20,7 +20,7 @@ from ..model import Answer, hold
 from ..oracle import DAY, MINUTE
 from ..outcomes import TargetError
 from ..trace import instant
-from .gears import END, EXPRESSIONS, GRID, LOOK, PERIODS, ROOM, SEASONS, Book, Due, Gear, quiet_minute
+from .gears import END, EXPRESSIONS, GRID, LOOK, PERIODS, RARE, ROOM, SEASONS, Book, Due, Gear, quiet_minute
 from .kit import begin
 from .laws import Laws
 from .life import unlimited
@@ -101,9 +101,10 @@ class Clockwork(Story):
     def _schedule(self) -> dict[str, Any]:
         grid = self.parent.has("schedule.every") and self.parent.hello.policy("intervalAnchor") == "grid"
         if not grid or (self.parent.has("schedule.cron") and self.choose((False, True), "cron")):
-            expr = self.choose(EXPRESSIONS, "expr")
+            expr = self.choose(RARE if self.parent.budget.limited else EXPRESSIONS, "expr")
             return cron(expr, self.choose(self.zones, "tz"))
-        period = self.choose(PERIODS, "minutes") * MINUTE
+        # Where a run takes seconds, a day of one every few minutes takes longer than anybody waits for an answer.
+        period = self.choose(PERIODS[-2:] if self.parent.budget.limited else PERIODS, "minutes") * MINUTE
         ago = self.choose((-30, 0, 11, 1000), "anchor, minutes ago")
         anchor = self.d.now // MINUTE * MINUTE + GRID - ago * MINUTE
         return {"kind": "every", "everyMs": period, "anchorMs": anchor}
