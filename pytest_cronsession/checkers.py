@@ -6,7 +6,7 @@ An empty list is the only pass. Instants are epoch milliseconds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -97,4 +97,35 @@ def cap_findings(
             f"row {lost[-1].key} (active {instant(lost[-1].updated_ms)}) went, "
             f"{stayed[0].key} (active {instant(stayed[0].updated_ms)}) stayed"
         )
+    return findings
+
+
+def bound_findings(
+    rows: Sequence[Session],
+    limits: Mapping[str, int],
+    *,
+    now_ms: int,
+    swept_ms: int,
+    idle_since: Mapping[str, int],
+    in_use: Iterable[str] = (),
+) -> list[str]:
+    """At most ``maxEntries`` rows that are not in use, none of them idle for longer than ``pruneAfterMs``.
+
+    Between two sweeps the store may stand above its limits: rows active after ``swept_ms`` do not count, and neither do
+    those of unknown age. ``idle_since`` has the last activity of keys as the driver knows it.
+    """
+    busy = set(in_use)
+    free = [s for s in rows if s.key not in busy]
+    settled = [s for s in free if s.updated_ms is not None and s.updated_ms <= swept_ms]
+    findings = []
+    if len(settled) > limits["maxEntries"]:
+        findings.append(
+            f"{len(settled)} rows have stood for more than a sweep interval, maxEntries is {limits['maxEntries']}"
+        )
+    longest = limits["pruneAfterMs"] + now_ms - swept_ms
+    for key in sorted(idle_since.keys() & {s.key for s in free}):
+        if now_ms - idle_since[key] > longest:
+            findings.append(
+                f"the row {key}, idle since {instant(idle_since[key])}, is listed at {instant(now_ms)}"
+            )
     return findings

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from .catalog import Catalog, in_tier
+from .catalog import TIERS, Catalog, in_tier
 
 PREFIX = "cronsession"
-REQUIREMENT, LAST = "cronsession_requirement", "cronsession_last"
+REQUIREMENT, LAST, TIER = "cronsession_requirement", "cronsession_last", "cronsession_tier"
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,9 @@ class SuiteModule(pytest.Module):
         if unknown := [i for i in ids if i not in directory.catalog]:
             raise self.CollectError(f"{item.nodeid}: unknown requirement {unknown[0]}")
         if not any(in_tier(directory.catalog[i], directory.tier) for i in ids):
+            return False
+        own = item.get_closest_marker(TIER)
+        if own is not None and TIERS.index(own.args[0]) > TIERS.index(directory.tier):
             return False
         item.extra_keyword_matches.update(ids)
         # Where the file lies on this machine is of no use to the reader.

@@ -6,7 +6,7 @@ followed by its tag (see :mod:`.model`), so what it did is read from the model's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,8 @@ class Driver(Attempts):
         *,
         requirement: str = "CS-000-000",
         on_witness: Callable[[str, int], None] | None = None,
+        on_result: Callable[[str, str, str], None] | None = None,
+        known: Collection[str] = frozenset(),
         budget: Budget = NONE,
         effort: Effort = USUAL,
     ) -> None:
@@ -60,6 +62,7 @@ class Driver(Attempts):
         world.script.on_change = self._scripted
         self._begun = world.now
         self.budget, self.effort = budget, effort
+        self.hear_results(on_result, known)
         self._config = world.config
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
@@ -126,9 +129,7 @@ class Driver(Attempts):
             **({"agent": agent} if agent else {}),
             **fields,
         }
-        params: dict[str, Any] = {"job": job}
-        if caller is not None:
-            params["context"] = {"session": dict(caller)}
+        params = {"job": job, **({} if caller is None else {"context": {"session": dict(caller)}})}
         write = Write.parse(self._call("job/add", params))
         if write.job is None:
             return write, None
@@ -238,6 +239,10 @@ class Driver(Attempts):
         runs = [Run.parse(r) for r in self._call("run/list", {"sinceMs": since})["runs"]]
         mine = [r for r in runs if job is None or r.job_id == job.id]
         return sorted(mine, key=lambda r: r.started_ms or r.slot_ms or 0)
+
+    def list_from(self, since_ms: int) -> None:
+        """From now on :meth:`runs` lists those since then: what came before has been looked at."""
+        self._since = max(self._since, since_ms)
 
     def cancel(self, run_id: str) -> bool:
         """Stop a run; whether the gateway did."""

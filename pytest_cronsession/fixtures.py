@@ -20,7 +20,7 @@ from .driver import Driver
 from .effort import Effort
 from .model import Script
 from .model_server import ModelServer
-from .outcomes import TargetError
+from .outcomes import Result, TargetError
 from .targets import parse_target, resolve_target
 from .worlds import START_MS, Pool, World
 
@@ -60,6 +60,8 @@ def _suite_driver(item: pytest.Item) -> Iterator[Driver]:
         world,
         requirement=ids[0],
         on_witness=lambda i, n: results.witness(item, i, n),
+        on_result=lambda i, outcome, message: results.record(item, Result(i, "", outcome, message=message)),
+        known={*run.known.entries, *run.failed},
         budget=Budget(run.budget_s, lambda i, done, of: results.left_out(item, i, done, of)),
         effort=Effort(run.options.tier, run.options.seed),
     )

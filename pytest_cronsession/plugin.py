@@ -11,6 +11,7 @@ from . import options
 
 MARKERS = (
     "cronsession_requirement(*ids): the requirements a test of the conformance suite judges",
+    "cronsession_tier(name): the smallest tier of which a test of the conformance suite is a part",
     "cronsession_last: a test of the conformance suite that crashes or restarts gateways, and so runs last",
     "cronsession_start(instant): where the gateway's clock starts in a test of the conformance suite",
     "cronsession_host(zone): the host's zone in a test of the conformance suite",

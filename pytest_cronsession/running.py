@@ -111,6 +111,7 @@ class Runner:
             return
         found = self._results(item, raised)
         results.publish(item, found)
+        self.state.failed.update(r.requirement for r in found if r.outcome == "fail")
         report.user_properties = list(item.user_properties)
         shown = display(found, self.state.catalog, self.state.known)
         if call.excinfo is not None or shown != item.stash.get(_SHOWN, "pass"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ from .targets import Target, list_kinds, parse_target, resolve_target
 
 @dataclass
 class State:
-    """The run's fixed facts. ``hello`` is None until the target has been asked."""
+    """The run's facts. ``hello`` is None until the target has been asked; ``failed`` are the requirements that did."""
 
     options: Options
     catalog: Catalog
@@ -33,6 +33,7 @@ class State:
     selection: Selection
     target: Target
     hello: Hello | None = None
+    failed: set[str] = field(default_factory=set)
 
     @property
     def budget_s(self) -> float | None:

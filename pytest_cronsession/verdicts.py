@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from .contract import Hello
 from .outcomes import ConformanceFailure, NotApplicable, NotObserved
@@ -20,6 +20,16 @@ class Verdicts:
         self.trace = Trace()
         self.failed = False
         self._on_witness = on_witness
+        self.hear_results(None, ())
+
+    def hear_results(self, on_result: Callable[[str, str, str], None] | None, known: Collection[str]) -> None:
+        """Who is told of :meth:`record`; ``known`` failed before in this run, or are known to fail."""
+        self._on_result, self.known = on_result, known
+
+    def record(self, requirement: str, outcome: str, message: str = "") -> None:
+        """What a test of several requirements found out about one: ``pass``, ``fail`` or ``not-applicable``."""
+        if self._on_result is not None:
+            self._on_result(requirement, outcome, message)
 
     def has(self, *capabilities: str) -> bool:
         """Whether the gateway declares all of these."""

@@ -7,96 +7,63 @@ minute, so that no answer to what comes first is assumed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize
 
-from ..driver import Driver, Handle, cron
-from ..model import hold
-from ..oracle import DAY, MINUTE, slots
+from ..contract import Write
+from ..driver import Driver, cron
+from ..model import Answer, hold
+from ..oracle import DAY, MINUTE
 from ..outcomes import TargetError
 from ..trace import instant
+from .gears import END, EXPRESSIONS, GRID, LOOK, PERIODS, RARE, ROOM, SEASONS, Book, Due, Gear, quiet_minute
 from .kit import begin
+from .laws import Laws
 from .life import unlimited
-from .lives import live
+from .lives import Story, happens, live
 
 PUNCTUAL = "CS-SCH-030"
 SIZES = {"full": (30, 30), "thorough": (100, 50)}
-# Seconds of the minute: of intervals' slots, of writes, of the ends of long runs, and of a look at their beginnings.
-_GRID, _WRITE, _END, _LOOK = 40_137, 7_000, 20_000, 50_000
-_ROOM = 6_000
-# Each begins a day or two before the clocks of its zones change.
-SEASONS = (
-    ("2026-03-07T05:00:07Z", ("America/Denver", "UTC")),
-    ("2026-03-27T21:00:07Z", ("Europe/Berlin", "UTC")),
-    ("2026-04-04T01:00:07Z", ("Australia/Lord_Howe", "America/Santiago")),
-    ("2026-09-05T00:00:07Z", ("America/Santiago", "Asia/Kathmandu")),
-    ("2026-10-02T22:00:07Z", ("Australia/Lord_Howe", "UTC")),
-    ("2026-10-24T05:00:07Z", ("Europe/Berlin", "Asia/Kathmandu")),
-    ("2026-10-30T22:00:07Z", ("America/Denver", "UTC")),
-)
-EXPRESSIONS = (
-    *("30 2 * * *", "30 1 * * *", "15 0 * * *", "45 1 * * *", "0 9 * * MON-FRI"),
-    *("10 * * * *", "*/20 * * * *", "0,30 1-3 * * *", "5 */2 * * *", "40 23,0,1 * * *"),
-)
-PERIODS = (7, 20, 45, 90, 300)
 
 
-@dataclass
-class Gear:
-    """A job. Its slots count after ``since`` while it is enabled; ``ran`` is how many turns it had at the last look.
+class Clockwork(Story):
+    """One gateway from its first start to its end; ``ended`` gets the error of one that could not go on.
 
-    During a long run, until ``busy_until``, ``waiting`` slots fell due.
+    Machines that look at more than slots stand on this one: they say more about each job (:meth:`_members`,
+    :meth:`_added`), and look at what time brought (:meth:`_passed`).
     """
 
-    handle: Handle
-    schedule: dict[str, Any]
-    enabled: bool
-    since: int
-    ran: int = 0
-    busy_until: int | None = None
-    waiting: int = 0
-
-
-class Due(NamedTuple):
-    """A run that may begin at an instant, and if ``must`` has to."""
-
-    at: int
-    must: bool
-
-
-class Clockwork(RuleBasedStateMachine):
-    """One gateway from its first start to its end; ``ended`` gets the error of one that could not go on."""
-
+    AT_FIRST = 0  # so many jobs are there when the life begins
+    SPANS: tuple[int, ...] = (3, 25, 70, 9 * 60, 24 * 60, 30 * 60)  # minutes
     d: Driver | Any = None
 
-    def __init__(self, driver: Driver, ended: list[TargetError]) -> None:
-        super().__init__()
+    def __init__(self, driver: Driver, laws: Laws, ended: list[TargetError]) -> None:
+        super().__init__(varied=driver.budget.limited)
         if ended:
             raise ended[0]
-        self.ended, self.parent = ended, driver
-        self.gears: list[Gear] = []
-        self.gone: list[Gear] = []
-        hello = driver.hello
-        self.late, self.grain = hello.lateness_ms, max(1, hello.resolution_ms)
-        self.skips = hello.policy("overlap") == "skip"
+        self.ended, self.parent, self.laws = ended, driver, laws
+        self.book = Book(driver.hello)
         # Else a long run may hold up the slots of other jobs.
         self.roomy = driver.has("run.concurrency")
         self.zones: tuple[str, ...] = ()
 
-    @initialize(season=st.sampled_from(SEASONS))
-    def begin_life(self, season: tuple[str, tuple[str, ...]]) -> None:
-        began, self.zones = season
-        config = {**unlimited(self.parent), **({"maxConcurrentRuns": 16} if self.roomy else {})}
+    @initialize(data=st.data())
+    def begin_life(self, data: st.DataObject) -> None:
+        self._data = data
+        began, self.zones = self.choose(SEASONS, "season")
+        config = {**self._config(), **({"maxConcurrentRuns": 16} if self.roomy else {})}
         start_ms = int(datetime.fromisoformat(began).timestamp() * 1000)
         try:
             self.d = self.parent.spawn(config, start_ms=start_ms)
         except TargetError as error:
             self.ended.append(error)
             raise
+        for _ in range(self.AT_FIRST):
+            self._add(True)
 
     def teardown(self) -> None:
         if self.d is None:
@@ -105,185 +72,261 @@ class Clockwork(RuleBasedStateMachine):
             self.ended.append(self.d.trouble)
         self.d.world.close()
 
+    # --- what a machine adds -----------------------------------------------------------------------------
+
+    def _config(self) -> dict[str, Any]:
+        """How the gateway is configured in this life."""
+        return unlimited(self.parent)
+
+    def _members(self) -> dict[str, Any]:
+        """What a job is added with beside its schedule, as the driver takes it."""
+        return {}
+
+    def _added(self, gear: Gear, members: dict[str, Any]) -> None:
+        """A job was accepted."""
+
+    def _may_take_long(self, gear: Gear) -> bool:
+        """Whether nothing is in the way of a long run of the job."""
+        return gear.limit is None
+
+    def _law(self, gear: Gear) -> str:
+        """Whose question it is how often the job runs now."""
+        return PUNCTUAL
+
+    def _passed(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
+        """Time went on from ``began`` to now; ``plan`` is what was to run meanwhile."""
+
     # --- what happens ----------------------------------------------------------------------------------
 
-    def _schedule(self, data: st.DataObject) -> dict[str, Any]:
-        grid = self.parent.hello.policy("intervalAnchor") == "grid"
-        if not grid or data.draw(st.booleans(), label="cron"):
-            expr = data.draw(st.sampled_from(EXPRESSIONS), label="expr")
-            return cron(expr, data.draw(st.sampled_from(self.zones), label="tz"))
-        period = data.draw(st.sampled_from(PERIODS), label="minutes") * MINUTE
-        ago = data.draw(st.sampled_from((-30, 0, 11, 1000)), label="anchor, minutes ago")
-        anchor = self.d.now // MINUTE * MINUTE + _GRID - ago * MINUTE
+    def _schedule(self) -> dict[str, Any]:
+        grid = self.parent.has("schedule.every") and self.parent.hello.policy("intervalAnchor") == "grid"
+        if not grid or (self.parent.has("schedule.cron") and self.choose((False, True), "cron")):
+            expr = self.choose(RARE if self.parent.budget.limited else EXPRESSIONS, "expr")
+            return cron(expr, self.choose(self.zones, "tz"))
+        # Where a run takes seconds, a day of one every few minutes takes longer than anybody waits for an answer.
+        period = self.choose(PERIODS[-2:] if self.parent.budget.limited else PERIODS, "minutes") * MINUTE
+        ago = self.choose((-30, 0, 11, 1000), "anchor, minutes ago")
+        anchor = self.d.now // MINUTE * MINUTE + GRID - ago * MINUTE
         return {"kind": "every", "everyMs": period, "anchorMs": anchor}
 
-    def _one(self, data: st.DataObject, *, idle: bool = False) -> Gear | None:
+    def _first_schedule(self) -> dict[str, Any]:
+        """The schedule that a job is added with."""
+        return self._schedule()
+
+    def _some(self, fit: list[Gear]) -> Gear | None:
+        return self.choose(fit, "job") if fit else None
+
+    def _one(self, *, idle: bool = False) -> Gear | None:
         """A job to do something with. During a long run where slots wait for its end, all is left as it is."""
-        fit = [g for g in self.gears if g.busy_until is None or (self.skips and not idle)]
-        return data.draw(st.sampled_from(fit), label="job") if fit else None
+        fit = self.book.idle() if idle or not self.book.skips else self.book.gears
+        return self._some([g for g in fit if not g.once])
 
-    @precondition(lambda self: len(self.gears) < 5)
-    @rule(data=st.data(), enabled=st.sampled_from((True, True, True, False)))
-    def add_job(self, data: st.DataObject, enabled: bool) -> None:
-        schedule = self._schedule(data)
-        job = self.d.add(schedule, **({} if enabled else {"enabled": False}))
-        self.gears.append(Gear(job, schedule, enabled, self.d.now))
+    @happens(lambda self: len(self.book.gears) < 5, enabled=(True, True, True, False))
+    def add_job(self, enabled: bool) -> None:
+        self._add(enabled)
 
-    @precondition(lambda self: self.gears)
-    @rule(data=st.data(), enable=st.booleans())
-    def edit_schedule(self, data: st.DataObject, enable: bool) -> None:
-        if (gear := self._one(data)) is None:
+    def _add(self, enabled: bool) -> None:
+        schedule, members = self._first_schedule(), self._members()
+        enabled = enabled or schedule["kind"] == "at" or not self.d.has("job.disable")
+        given = {**members, **({} if enabled else {"enabled": False})}
+        # A key or a mode may be refused; nothing else of these may.
+        write, job = self.d.try_add(schedule, **given) if self._optional(members) else (None, None)
+        if write is None:
+            job = self.d.add(schedule, **given)
+        if job is not None:
+            gear = Gear(job, schedule, enabled, self.d.now)
+            self._added(gear, members)
+            self.book.gears.append(gear)
+
+    @staticmethod
+    def _optional(members: dict[str, Any]) -> bool:
+        return "key" in members or "mode" in members
+
+    @happens(lambda self: self.book.gears and self.parent.has("job.update"), enable=(False, True))
+    def edit_schedule(self, enable: bool) -> None:
+        if (gear := self._one()) is None:
             return
-        schedule = self._schedule(data)
+        schedule = self._schedule()
         enable = enable and not gear.enabled and gear.busy_until is None
         if self._edit(gear, schedule=schedule, **({"enabled": True} if enable else {})):
             gear.schedule, gear.enabled, gear.since = schedule, gear.enabled or enable, self.d.now
 
-    @precondition(lambda self: self.gears)
-    @rule(data=st.data(), schedule=st.booleans())
-    def edit_nothing(self, data: st.DataObject, schedule: bool) -> None:
-        if (gear := self._one(data)) is not None:
-            self._edit(gear, **({"schedule": gear.schedule} if schedule else {"name": "another name"}))
+    @happens(
+        lambda self: self.book.gears and self.parent.has("job.update"),
+        schedule=(False, True),
+        title=("first name", "second name"),
+    )
+    def edit_nothing(self, schedule: bool, title: str) -> None:
+        if (gear := self._one()) is None:
+            return
+        if schedule:
+            self._edit(gear, schedule=gear.schedule)
+        elif self._edit(gear, name=title):
+            gear.title = title
 
-    @precondition(lambda self: any(g.enabled for g in self.gears))
-    @rule(data=st.data())
-    def disable(self, data: st.DataObject) -> None:
-        if (gear := self._one(data)) is not None and gear.enabled and self._edit(gear, enabled=False):
+    @happens(
+        lambda self: any(g.enabled for g in self.book.gears) and self.parent.has("job.update", "job.disable")
+    )
+    def disable(self) -> None:
+        if (gear := self._one()) is not None and gear.enabled and self._edit(gear, enabled=False):
             gear.enabled = False
 
-    @precondition(lambda self: any(not g.enabled for g in self.gears))
-    @rule(data=st.data())
-    def enable(self, data: st.DataObject) -> None:
-        resting = [g for g in self.gears if not g.enabled and g.busy_until is None]
-        if resting:
-            gear = data.draw(st.sampled_from(resting), label="job")
-            self._edit(gear, enabled=True)
-            gear.enabled, gear.since = True, self.d.now
-
-    @precondition(lambda self: any(g.enabled and g.busy_until is None for g in self.gears))
-    @rule(data=st.data(), minutes=st.sampled_from((3, 70, 24 * 60)), edited=st.booleans())
-    def rest_for_a_while(self, data: st.DataObject, minutes: int, edited: bool) -> None:
-        able = [g for g in self.gears if g.enabled and g.busy_until is None]
-        gear = data.draw(st.sampled_from(able), label="job")
-        self._edit(gear, enabled=False)
-        gear.enabled = False
-        if edited:
-            gear.schedule = self._schedule(data)
-            self._edit(gear, schedule=gear.schedule)
-        self._wait(minutes)
+    @happens(
+        lambda self: (
+            any(not g.enabled for g in self.book.idle()) and self.parent.has("job.update", "job.disable")
+        )
+    )
+    def enable(self) -> None:
+        gear = self.choose([g for g in self.book.idle() if not g.enabled], "job")
         self._edit(gear, enabled=True)
         gear.enabled, gear.since = True, self.d.now
 
-    @precondition(lambda self: self.gears)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        gear = self._one(data)
-        if gear is not None and (self.d.remove(gear.handle) or gear.busy_until is None):
-            self.gears.remove(gear)
-            self.gone.append(gear)
+    @happens(
+        lambda self: (
+            any(g.enabled and not g.once for g in self.book.idle())
+            and self.parent.has("job.update", "job.disable")
+        ),
+        edited=(False, True),
+    )
+    def rest_for_a_while(self, edited: bool) -> None:
+        able = [g for g in self.book.idle() if g.enabled and not g.once]
+        gear = self.choose(able, "job")
+        self._edit(gear, enabled=False)
+        gear.enabled = False
+        if edited:
+            schedule = self._schedule()
+            if schedule["kind"] != "at":
+                gear.schedule = schedule
+                self._edit(gear, schedule=schedule)
+        self.time_passes()
+        self._edit(gear, enabled=True)
+        gear.enabled, gear.since = True, self.d.now
 
-    @precondition(lambda self: self.gears)
-    @rule(data=st.data())
-    def start_by_hand(self, data: st.DataObject) -> None:
-        if (gear := self._one(data, idle=True)) is not None:
+    @happens(lambda self: self.book.gears and self.parent.has("job.remove"))
+    def remove(self) -> None:
+        gear = self._one()
+        if gear is not None and (self.d.remove(gear.handle) or gear.busy_until is None):
+            self._dropped(gear)
+
+    def _dropped(self, gear: Gear) -> None:
+        self.book.gears.remove(gear)
+        self.book.gone.append(gear)
+
+    @happens(lambda self: self.book.gears and self.parent.has("trigger"))
+    def start_by_hand(self) -> None:
+        if (gear := self._one(idle=True)) is not None:
             self.d.run_now(gear.handle)
             gear.ran += 1
             self._pass(self.d.now)
 
-    @precondition(lambda self: self.gears)
-    @rule(data=st.data(), minutes=st.sampled_from((3, 25, 50)), by_hand=st.booleans())
-    def run_for_long(self, data: st.DataObject, minutes: int, by_hand: bool) -> None:
-        if (gear := self._one(data, idle=True)) is None:
-            return
-        coming = [self.d.now] if by_hand else self._slots(gear, self.d.now + DAY)[:1]
-        for start in coming:
-            end = (start // MINUTE + minutes) * MINUTE + _END
-            if not self.roomy and any(self._slots(g, end) for g in self.gears if g is not gear):
-                return
-            self.d.answers(gear.handle, hold(end))
+    @happens(lambda self: self.book.gears, minutes=(3, 25, 50), by_hand=(False, True))
+    def run_for_long(self, minutes: int, by_hand: bool) -> None:
+        gear = self._some([g for g in self.book.idle() if self._may_take_long(g)])
+        if gear is not None:
+            by_hand = by_hand and self.d.has("trigger") and not gear.once
+            self._hold(gear, by_hand, lambda at: (at // MINUTE + minutes) * MINUTE + END)
+
+    def _hold(self, gear: Gear, by_hand: bool, end_of: Callable[[int], int]) -> bool:
+        """Let the next run of the job take until an instant; False if it cannot be told from other runs."""
+        for start in [self.d.now] if by_hand else self.book.slots(gear, self.d.now, self.d.now + DAY)[:1]:
+            end = end_of(start)
+            if not self.roomy and any(
+                self.book.slots(g, self.d.now, end) for g in self.book.gears if g is not gear
+            ):
+                return False
+            self.d.answers(gear.handle, self._until(gear, end))
             if by_hand:
                 begin(self.d, gear.handle)
                 gear.ran += 1
             else:
-                self._pass(start // MINUTE * MINUTE + _LOOK)
+                self._pass(start // MINUTE * MINUTE + LOOK)
             gear.busy_until = end
-            self._pass(self.d.now if self.roomy else end + MINUTE)
+            self._pass(self.d.now if self.roomy else quiet_minute(end, 1))
+            return True
+        return False
 
-    @rule(minutes=st.sampled_from((3, 25, 70, 9 * 60, 24 * 60, 30 * 60)))
-    def time_passes(self, minutes: int) -> None:
-        self._wait(minutes)
+    def _until(self, gear: Gear, end: int) -> Answer:
+        return hold(end)
 
-    @precondition(lambda self: self.gears)
-    @rule()
+    @happens(often=2)
+    def time_passes(self) -> None:
+        self._wait(self.choose(self.SPANS, "minutes"))
+
+    @happens(lambda self: self.book.gears)
     def somebody_reads(self) -> None:
         self.d.jobs()
         self.d.sessions()
 
     def _wait(self, minutes: int) -> None:
-        self._pass((self.d.now // MINUTE + minutes) * MINUTE + _WRITE)
+        self._pass(quiet_minute(self.d.now, minutes))
 
     def _edit(self, gear: Gear, **patch: Any) -> bool:
         """Whether the edit was accepted: one that comes during a run may be refused."""
         if gear.busy_until is None:
             self.d.edit(gear.handle, **patch)
             return True
-        return self.d.update(gear.handle, **patch).rejected is None
+        return self._patched(gear, **patch).rejected is None
+
+    def _patched(self, gear: Gear, **patch: Any) -> Write:
+        """An edit that may be refused."""
+        return self.d.update(gear.handle, **patch)
 
     # --- what must hold ----------------------------------------------------------------------------------
 
-    def _slots(self, gear: Gear, until: int) -> list[int]:
-        if not gear.enabled:
-            return []
-        after = max(self.d.now, gear.since)
-        return slots(gear.schedule, after, until, dst=self.d.hello.policy("dst"), zone="UTC")
-
-    def _due(self, gear: Gear, until: int) -> list[Due]:
-        """What the job has to run between now and ``until``."""
-        found, end = self._slots(gear, until), gear.busy_until
-        if end is None:
-            return [Due(slot, True) for slot in found]
-        gear.waiting += 0 if self.skips else sum(slot < end for slot in found)
-        if end > until:
-            return []
-        # Several slots that waited may become one run.
-        late = [Due(end, n == 0) for n in range(gear.waiting)]
-        gear.busy_until, gear.waiting = None, 0
-        return late + [Due(slot, True) for slot in found if slot > end]
-
     def _pass(self, until: int) -> None:
         """Let time pass, and look at all jobs around some of the slots on the way."""
-        began, gears = self.d.now, [*self.gears, *self.gone[-3:]]
-        plan = [(gear, [] if gear in self.gone else self._due(gear, until)) for gear in gears]
+        began, book = self.d.now, self.book
+        plan = [(gear, self._due(gear, until)) for gear in book.gears] + [
+            (gear, []) for gear in book.gone[-3:]
+        ]
         moments = sorted({due.at for _, dues in plan for due in dues})
         most = self.d.few(10, 2)
         chosen = moments[:: -(-len(moments) // most)] if moments else []
-        stops = {t for at in chosen for t in (at - self.grain, at + self.late)}
+        stops = {t for at in chosen for t in (at - book.grain, at + book.late)}
         for stop in sorted({t for t in stops if began < t < until} | {until}):
             self.d.advance_to(stop)
             for gear, dues in plan:
                 self._look(gear, dues, began)
-        for gear, _ in plan:
-            gear.ran = len(self.d.turns(gear.handle))
+        self._looked(plan, began)
+
+    def _due(self, gear: Gear, until: int) -> list[Due]:
+        """What the job has to run between now and ``until``."""
+        return self.book.due(gear, self.d.now, until)
+
+    def _looked(self, plan: list[tuple[Gear, list[Due]]], began: int) -> None:
+        """Take down what came, and what of it was more than had to be."""
+        for gear, dues in plan:
+            got = len(self.d.turns(gear.handle))
+            gear.extra = max(0, min(gear.extra, gear.extra - (got - gear.ran - len(dues))))
+            gear.ran = got
+        self.d.list_from(self.d.now - MINUTE)
+        self._passed(plan, began)
 
     def _look(self, gear: Gear, dues: list[Due], began: int) -> None:
         now, got = self.d.now, len(self.d.turns(gear.handle)) - gear.ran
-        least = sum(due.must and due.at + self.late <= now for due in dues)
-        most = sum(due.at < now + self.grain for due in dues)
-        near = [instant(due.at, gear.schedule.get("tz")) for due in dues if due.at < now + self.grain][-3:]
-        told = (
-            f"{gear.schedule}{'' if gear.enabled else ', disabled'}{', removed' if gear in self.gone else ''}"
-        )
-        self.d.expect(
+        least, most = self.book.counts(gear, dues, now)
+        near = [instant(due.at, gear.schedule.get("tz")) for due in dues if due.at < now + self.book.grain][
+            -3:
+        ]
+        told = f"{gear.told()}{', removed' if gear in self.book.gone else ''}"
+        self.laws.expect(
+            self.d,
             least <= got <= most,
             f"{got} runs from {instant(began)} to {instant(now)} of {told}, "
             f"expected {least if least == most else f'{least} to {most}'}; the last are due at {near}",
-            PUNCTUAL,
+            self._law(gear),
         )
+
+
+def tell_apart(driver: Driver) -> None:
+    """Without this much of a clock a machine with a schedule has nothing to say."""
+    if max(1, driver.hello.resolution_ms) + driver.hello.lateness_ms > ROOM:
+        driver.not_observed("on so coarse a clock slots and writes within a minute cannot be told apart")
 
 
 def explore_clockwork(driver: Driver) -> None:
     """Live through many days of a scheduler; raises the first failure, with the steps that led to it."""
-    if max(1, driver.hello.resolution_ms) + driver.hello.lateness_ms > _ROOM:
-        driver.not_observed("on so coarse a clock slots and writes within a minute cannot be told apart")
+    tell_apart(driver)
+    laws = Laws(driver, [PUNCTUAL])
     # Days of many jobs are a long time to live again and again: shrinking would take minutes.
-    live(driver, lambda ended: Clockwork(driver, ended), SIZES, 1, shrink=False)
+    laws.explore(lambda: live(driver, lambda ended: Clockwork(driver, laws, ended), SIZES, 1, shrink=False))

@@ -6,7 +6,7 @@ compared with all that was said: it sees the answered turns of its room, and of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..checkers import fresh_context, shared_context
@@ -16,12 +16,10 @@ from ..outcomes import TargetError
 from .kit import accounted_for
 from .life import unlimited
 from .lives import Story, happens, live
+from .places import Place, Said, place_of, wishes
 
 LAW = "CS-RES-034"
-NAMES, KEYS = ("attic", "cellar", "kitchen"), ("house-key", "spare-key")
 SIZES = {"core": (6, 20), "full": (20, 35), "thorough": (80, 60)}
-
-Room = tuple[str, ...]
 
 
 @dataclass
@@ -31,20 +29,8 @@ class Resident:
     handle: Handle
     agent: str
     wish: dict[str, Any]
-    room: Room | None
+    room: Place | None
     looked: int = 0
-
-
-@dataclass
-class Said:
-    """What was said in each room, oldest first, and by fresh runs."""
-
-    rooms: dict[Room, list[Turn]] = field(default_factory=dict)
-    alone: list[Turn] = field(default_factory=list)
-
-    def elsewhere(self, room: Room | None) -> list[Turn]:
-        turns = [t for other, said in self.rooms.items() if other != room for t in said[-15:]]
-        return turns + self.alone[-15:]
 
 
 class House(Story):
@@ -64,7 +50,7 @@ class House(Story):
         self.said = Said()
         self.added = self.restarts = 0
         self.agents = ("main", "work") if self.d.has("agents") else ("main",)
-        self.wishes = list(_wishes(self.d))
+        self.wishes = list(wishes(self.d))
 
     def teardown(self) -> None:
         if self.d.trouble is not None:
@@ -83,7 +69,7 @@ class House(Story):
         members: dict[str, Any] = {**given, **({"agent": agent} if len(self.agents) > 1 else {})}
         write, handle = self.d.try_add(schedule, **members)
         if handle is not None:
-            room = self._room(agent, given, handle, reported=write.reports("session.key", "session.mode"))
+            room = place_of(agent, given, handle, reported=write.reports("session.key", "session.mode"))
             self.jobs.append(Resident(handle, agent, given, room))
 
     @happens(lambda self: self.jobs and self.d.has("job.update"))
@@ -95,7 +81,7 @@ class House(Story):
         write = self.d.update(job.handle, session=wish(**given), payload=text)
         if write.rejected is None:
             reported = accounted_for(write, "session.key")
-            job.wish, job.room = given, self._room(job.agent, given, job.handle, reported=reported)
+            job.wish, job.room = given, place_of(job.agent, given, job.handle, reported=reported)
 
     @happens(lambda self: self.jobs and self.d.has("job.update"))
     def rename_job(self) -> None:
@@ -122,7 +108,7 @@ class House(Story):
         given = self.choose(lasting, "where")
         agent = self.choose(self.agents, "agent")
         turn = self.d.say(wish(**given), agent=agent if len(self.agents) > 1 else None)
-        self._judge(turn, self._room(agent, given, None))
+        self._judge(turn, place_of(agent, given, None))
 
     @happens(lambda self: self.d.has("schedule.cron"), minutes=(5, 30, 90))
     def time_passes(self, minutes: int) -> None:
@@ -136,21 +122,6 @@ class House(Story):
 
     # --- what must hold ----------------------------------------------------------------------------------
 
-    @staticmethod
-    def _room(
-        agent: str, given: dict[str, Any], job: Handle | None, *, reported: bool = False
-    ) -> Room | None:
-        """Where a wish leads, by the contract alone."""
-        if given["target"] == "main":
-            return ("main", agent)
-        if given["target"] == "named":
-            return ("named", agent, given["name"])
-        if reported or job is None:
-            return None
-        if "key" in given:
-            return ("key", agent, given["key"])
-        return ("job", job.id) if "mode" in given else None
-
     def _look(self) -> None:
         """Judge the turns since the last look, in the order in which they began."""
         new = []
@@ -161,27 +132,12 @@ class House(Story):
         for _, turn, room in sorted(new, key=lambda found: found[0]):
             self._judge(turn, room)
 
-    def _judge(self, turn: Turn, room: Room | None) -> None:
+    def _judge(self, turn: Turn, room: Place | None) -> None:
         self.d.judge(fresh_context([turn], self.said.elsewhere(room)), LAW)
-        if room is None:
-            self.said.alone.append(turn)
-            return
-        turns = self.said.rooms.setdefault(room, [])
-        turns.append(turn)
+        self.said.add(room, turn)
+        turns = self.said.here(room)
         if len(turns) > 1:
-            self.d.judge(shared_context(turns[-25:]), LAW)
-
-
-def _wishes(d: Driver) -> list[dict[str, Any]]:
-    """Wishes of every form that the gateway takes."""
-    found: list[dict[str, Any]] = [{"target": "named", "name": name} for name in NAMES]
-    if d.has("session.main"):
-        found.append({"target": "main"})
-    if d.has("session.isolated"):
-        found.append({"target": "isolated"})
-        found += [{"target": "isolated", "key": key} for key in KEYS if d.has("session.key")]
-        found += [{"target": "isolated", "mode": "shared"}] if d.has("session.mode") else []
-    return found
+            self.d.judge(shared_context(turns), LAW)
 
 
 def explore_house(driver: Driver) -> None:

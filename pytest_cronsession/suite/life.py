@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checkers import fresh_context, shared_context
+from ..checkers import bound_findings, fresh_context, shared_context
 from ..driver import Driver, Handle, every, wish
 from ..model import ERROR, Turn
 from ..outcomes import TargetError
-from ..trace import instant
 from .kit import sweep_ms
 from .lives import Story, happens, live
 
@@ -149,26 +148,15 @@ class Life(Story):
             self.d.judge(fresh_context(new[-20:], shared[-60:]), STABLE)
 
     def _look_at_bounds(self) -> None:
-        block = self.d.world.config["maintenance"]
-        # Rows written since the last sweep may stand above the cap until the next one; one of unknown age may be new.
-        swept = self.d.now - sweep_ms(self.d)
-        fresh = {s.key for s in self.d.sessions() if s.updated_ms is None or s.updated_ms > swept}
-        settled = [s for s in self.d.sessions() if s.key not in fresh]
-        self.d.expect(
-            len(settled) <= block["maxEntries"],
-            f"{len(settled)} rows have stood for more than a sweep interval, maxEntries is {block['maxEntries']}",
-            BOUNDED,
+        active = {key: self.active[name] for name in self.active for key, _ in self.rows[name]}
+        found = bound_findings(
+            self.d.sessions(),
+            self.d.world.config["maintenance"],
+            now_ms=self.d.now,
+            swept_ms=self.d.now - sweep_ms(self.d),
+            idle_since=active,
         )
-        limit = self.d.now - block["pruneAfterMs"] - sweep_ms(self.d)
-        listed = {s.key for s in self.d.sessions()}
-        for name, rows in self.rows.items():
-            since = self.active.get(name, self.d.now)
-            left = {key for key, _ in rows} & listed if since < limit else set()
-            self.d.expect(
-                not left,
-                f"the row of {name!r}, idle since {instant(since)}, is listed at {instant(self.d.now)}",
-                BOUNDED,
-            )
+        self.d.judge(found, BOUNDED)
 
 
 def explore(driver: Driver, law: str, life: type[Life] = Life) -> None:

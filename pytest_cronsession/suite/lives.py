@@ -82,13 +82,16 @@ def live(
     least: int,
     *,
     shrink: bool = True,
+    short: int | None = None,
 ) -> None:
     """Live as many lives of so many steps as ``sizes`` has for the tier, ``least`` on a gateway that costs real time.
 
     ``machine`` is given a list for the error of a gateway that could not go on: of such a target there are no more
-    lives. Raises the failure, where ``shrink`` the shrunk one, with the steps that led to it.
+    lives. Raises the failure, where ``shrink`` the shrunk one, with the steps that led to it. ``short``: so many steps
+    are enough on such a gateway.
     """
     count, steps = sizes[driver.effort.tier]
+    steps = short if short is not None and driver.budget.limited else steps
     # Each life has a gateway of its own, which boots and restarts.
     count, phases = driver.few(count, least), PHASES if shrink and not driver.budget.limited else PHASES[:1]
     ended: list[TargetError] = []

@@ -181,17 +181,50 @@ def _catch_up(d: Driver, way: str) -> None:
     d.expect(late == {p: expected[p] for p in late}, f"late runs by the catchUp of each job: {late}")
 
 
+def _anchor(d: Driver, way: str) -> None:
+    d.require("schedule.every")
+    d.require_policy("intervalAnchor", "grid")
+    anchored = {**every(minutes=60), "anchorMs": d.now - 17 * MINUTE}
+    if way == "add":
+        job = d.add(anchored)
+    else:
+        d.require("job.update")
+        job = d.add({**every(minutes=60), "anchorMs": d.now - 44 * MINUTE})
+        d.edit(job, schedule=anchored)
+    slot, shown = d.now + 43 * MINUTE, d.stored(job).next_run_ms
+    d.expect(
+        shown == slot, f"with the anchor 17 minutes ago the next run is listed for {shown}, expected {slot}"
+    )
+
+
+def _max_lateness(d: Driver, way: str) -> None:
+    d.require("job.catchUp", "restart", "schedule.cron")
+    late: dict[str, Any] = {"catchUp": {"policy": "once"}}
+    strict = {"catchUp": {"policy": "once", "maxLatenessMs": MINUTE}}
+    job = _given(d, way, "catchUp.maxLatenessMs", cron("*/10 * * * *"), late, **strict)
+    if job is None:
+        return
+    d.advance_to(max(d.now, (d.stored(job).next_run_ms or 0) + MINUTE))
+    before = len(d.turns(job))
+    d.be_down(minutes=35)  # the latest slot was missed six minutes ago
+    d.advance(minutes=3)
+    ran = len(d.turns(job)) - before
+    d.expect(ran == 0, f"maxLatenessMs is a minute, and {ran} slots were run that were six or more late")
+
+
 _CASES: dict[str, Callable[[Driver, str], None]] = {
     "text": _text,
     "agent": _agent,
     "enabled": _enabled,
     "timeoutMs": _timeout,
     "tz": _zone,
+    "anchorMs": _anchor,
     "staggerMs": _stagger,
     "deleteAfterRun": _delete,
     "retry": _retry,
     "maxFailures": _failures,
     "catchUp": _catch_up,
+    "maxLatenessMs": _max_lateness,
 }
 
 

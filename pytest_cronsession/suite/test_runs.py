@@ -11,6 +11,7 @@ from ..model import ERROR, HANG, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
 from ..trace import instant
+from .kit import end_held
 
 
 @requirement("CS-RUN-001")
@@ -117,6 +118,42 @@ def test_a_second_start_during_a_run_is_refused(cronsession_driver: Driver, enab
     d.model.release(job.tag)
     d.settle(lambda: d.model.open_turns() == 0)
     d.expect(len(d.turns(job)) == 1, "the refused start reached the model all the same")
+
+
+@requirement("CS-RUN-003")
+def test_of_two_starts_at_once_one_is_refused(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("clock.advance")
+    job = d.add(target="isolated")
+    d.answers(job, hold())
+    start: tuple[str, dict[str, Any]] = ("job/trigger", {"id": job.id, "mode": "force"})
+    answers = d.together(start, start)
+    d.advance()
+    started, turns = sum(bool(answer["started"]) for answer in answers), len(d.turns(job))
+    end_held(d, job)
+    d.expect(
+        started == 1, f"of two manual starts of a job at once {started} were accepted, its runs take long"
+    )
+    d.expect(turns == 1, f"two manual starts of a job at once reached the model {turns} times")
+
+
+@requirement("CS-RUN-003")
+def test_a_start_beside_a_slot_makes_one_run(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.every", "clock.advance")
+    job = d.add(every(minutes=10), target="isolated")
+    slot = d.stored(job).next_run_ms
+    assert slot is not None
+    due = slot + d.hello.lateness_ms
+    d.advance_to(slot - MINUTE)
+    answers = d.together(("clock/advance", {"toMs": due}), ("job/trigger", {"id": job.id, "mode": "force"}))
+    d.advance_to(due)
+    started, turns = bool(answers[1]["started"]), len(d.turns(job))
+    # A slot that meets a manual run may be passed over.
+    d.expect(
+        1 <= turns <= 1 + started,
+        f"a manual start beside a slot was {'accepted' if started else 'refused'}, and there were {turns} runs",
+    )
 
 
 @requirement("CS-RUN-004")

@@ -15,6 +15,12 @@ ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "pytest_cronsession" / "suite"
 BROKEN = ("fail", "warn")
 TIER = "--cronsession-tier=full"
+JOINED = (
+    "test_runs_end_as_they_should",
+    "test_what_is_left_behind_goes_in_time",
+    "test_everything_holds_at_once",
+)
+"""Tests of many requirements at once, each of which has a test of its own: that one has the say."""
 SLOW = (
     "test_sessions_sharing_a_key_stay_stable",
     "test_the_store_stays_within_its_bounds",
@@ -30,6 +36,7 @@ SLOW = (
     "test_the_working_day_nearest_to_any",
     "test_any_weekday_of_a_month",
     "test_any_last_weekday",
+    *JOINED,
 )
 """Tests that cost as much as all others together: only for gateways that are expected to fail there."""
 
@@ -53,16 +60,31 @@ def part(*, slow: bool) -> list[str]:
     return [node for node in tests() if node.endswith(SLOW) is slow]
 
 
-def selection(expected: Iterable[str]) -> list[str]:
-    """The quick ones of the tests that should fail; the slow ones if there are no others."""
+def selection(expected: Iterable[str], found_by: Collection[str] | None = None) -> list[str]:
+    """The quick ones of the tests that should fail; the slow ones if no others do.
+
+    ``found_by`` are those that are on record as finding the mutant, as :func:`failing_tests` names them.
+    """
     wanted = frozenset(expected)
     breaking = [node for node, ids in tests().items() if ids & wanted]
-    return [node for node in breaking if not node.endswith(SLOW)] or breaking
+    quick = [node for node in breaking if not node.endswith(SLOW)]
+    if found_by is not None and not any(_named(node) in found_by for node in quick):
+        return [node for node in breaking if _named(node) in found_by] or breaking
+    return quick or breaking
 
 
-def judged_by(nodes: Collection[str]) -> frozenset[str]:
-    """The requirements about which these tests have the whole say."""
-    left_out = {i for node, ids in tests().items() if node not in nodes for i in ids}
+def _named(node: str) -> str:
+    return node.removeprefix("cronsession/")
+
+
+def judged_by(nodes: Collection[str], found_by: Collection[str] | None = None) -> frozenset[str]:
+    """The requirements about which these tests have the whole say; what others found is on record in ``found_by``."""
+    others = [node for node in tests() if node not in nodes]
+    if found_by is None:
+        others = [node for node in others if not node.endswith(JOINED)]
+    else:
+        others = [node for node in others if _named(node) in found_by]
+    left_out = {i for node in others for i in tests()[node]}
     return frozenset(i for node in nodes for i in tests()[node]) - left_out
 
 

@@ -222,6 +222,18 @@ def test_what_crashes_gateways_comes_last(two_files: Lab, listed: Listed) -> Non
     assert listed() == ["cronsession/test_a.py::test_calm", *CASES, "cronsession/test_a.py::test_crash"]
 
 
+def test_a_test_may_ask_for_more_effort_than_its_requirement(two_files: Lab, listed: Listed) -> None:
+    two_files.suite(
+        test_a="""
+        @pytest.mark.cronsession_tier("full")
+        @requirement("CS-RES-001")
+        def test_long(): pass
+        """
+    )
+    assert listed() == CASES
+    assert "cronsession/test_a.py::test_long" in listed("--cronsession-tier=full")
+
+
 def test_a_tier_contains_the_ones_before_it(two_files: Lab, listed: Listed) -> None:
     two_files.requirements(row("CS-RES-001"), row("CS-RES-002", tier="full"))
     assert listed() == [ONE]
