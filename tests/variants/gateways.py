@@ -57,6 +57,8 @@ _SECOND_ANSWERS = {
     "currentFallback": "reject",
     "catchUp": "skip",
     "missedOneShot": "skip",
+    "manualOneShot": "consume",
+    "slotAtCreation": "included",
     "pastOneShot": "run",
     "intervalAnchor": "start",
     "overlap": "queue",
@@ -85,6 +87,11 @@ class ThirdAnswers(Altered, does=_THIRD_ANSWERS):
         answer = super()._written(written)
         unused = [{**u, "field": u["field"].partition(".")[0]} for u in answer.pop("unused", [])]
         return {**answer, "unused": unused} if unused else answer
+
+
+@right
+class LateWithinAGrace(Altered, does={"catchUp": "grace", "missedOneShot": "grace"}):
+    """What is no more than ten minutes late runs late, and nothing else."""
 
 
 @right
