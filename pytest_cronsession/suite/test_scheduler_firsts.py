@@ -30,7 +30,9 @@ def test_a_forced_run_of_a_one_shot_follows_the_policy(cronsession_driver: Drive
     step_through(d, job, [slot] if declared == "keep" else [], slot + MINUTE)
     d.advance(hours=12)
     runs = len(d.turns(job))
-    d.expect(runs == 1 + (declared == "keep"), f"a one-shot that was run by hand once ran {runs} times in all")
+    d.expect(
+        runs == 1 + (declared == "keep"), f"a one-shot that was run by hand once ran {runs} times in all"
+    )
     left = d.job(job)
     d.expect(left is None or left.next_run_ms is None, "a one-shot whose instant has passed has a next run")
 

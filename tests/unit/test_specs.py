@@ -268,67 +268,9 @@ def test_answers_may_have_members_of_their_own() -> None:
     answers = [shape for name, shape in shapes.items() if name.endswith((":result", ":response"))]
     stored = [schemas.load("job")["$defs"][name] for name in ("stored", "resolved")]
     rows = [schemas.load("run"), schemas.load("session")]
-    assert not [shape for shape in [*answers, *stored, *rows] if '"additionalProperties": false' in json.dumps(shape)]
-
-
-# --- the contract's own tables and example ---------------------------------------------------------
-
-EVERYWHERE = {"initialize", "gateway/start", "gateway/stop", "job/add", "job/list", "session/list"}
-OF_EVERY_JOB = {"name", "schedule", "schedule.kind", "session", "payload", "payload.kind", "payload.text"}
-
-
-def _concerned() -> dict[str, tuple[list[str], list[str]]]:
-    """The table of the contract: for each capability its operations and its members."""
-    section = chapter("protocol.md").split("## Capabilities")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `([\w.]+)` \|([^|]*)\|([^|]*)\|$", section, re.M)
-    return {name: (re.findall(r"`(.+?)`", ops), re.findall(r"`(.+?)`", of)) for name, ops, of in rows}
-
-
-def _members(schema: dict[str, Any], name: str = "") -> set[str]:
-    """The members that a schema knows, and those of the objects in it, as paths."""
-    if "$ref" in schema:
-        return _members(schemas.load("job")["$defs"][schema["$ref"].rpartition("/")[2]], name)
-    found = {name} - {""}
-    for kind in schema.get("oneOf", [schema]):
-        for member, inner in kind.get("properties", {}).items():
-            found |= _members(inner, f"{name}.{member}" if name else member)
-    return found
-
-
-def test_each_capability_is_listed_with_its_operations() -> None:
-    assert list(_concerned()) == list(CAPABILITIES)
-    used = {operation for operations, _ in _concerned().values() for operation in operations}
-    assert used | EVERYWHERE == set(OPERATIONS)
-
-
-def test_each_capability_is_listed_with_its_members() -> None:
-    job, config = schemas.load("job")["$defs"], schemas.load("config")
-    asked = _members(job["spec"]) | {f"config.{member}" for member in _members(config)}
-    told = _members(job["stored"]) - {"id", "nextRunAtMs", "failures"}
-    listed = {member for _, members in _concerned().values() for member in members}
-    assert listed <= asked | told
-    covered = {m for m in asked | told if any(m == known or m.startswith(f"{known}.") for known in listed)}
-    assert asked | told == covered | OF_EVERY_JOB
-
-
-def test_the_example_of_an_exchange_obeys_the_schemas() -> None:
-    example = chapter("protocol.md").split("```text\n")[1].split("```")[0]
-    lines = [(sign, json.loads(text)) for sign, _, text in (line.partition(" ") for line in example.splitlines())]
-    asked = {message["id"]: message["method"] for sign, message in lines if sign == ">"}
-    for sign, message in lines:
-        if sign == ">":
-            problem = schemas.problem("protocol.schema.json#/$defs/envelope:request", message)
-            assert (problem, schemas.message_problem(message["method"], "params", message["params"])) == (None, None)
-        elif sign == "<":
-            problem = schemas.problem("protocol.schema.json#/$defs/envelope:response", message)
-            method = asked.pop(message["id"])
-            assert (problem, schemas.message_problem(method, "result", message["result"])) == (None, None)
-    assert not asked, "a request without an answer"
-    signs = "".join(sign[0] for sign, _ in lines)
-    assert signs == "><><><>P2<>P2<><><><"
-    first, second = (message["messages"] for sign, message in lines if sign == "POST")
-    replies = [message["choices"][0]["message"] for sign, message in lines if sign == "200"]
-    assert second == [*first, replies[0], second[-1]]
+    assert not [
+        shape for shape in [*answers, *stored, *rows] if '"additionalProperties": false' in json.dumps(shape)
+    ]
 
 
 def test_the_forks_are_settled_by_every_policy() -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from cronsession_reference import Gateway
 from cronsession_reference.engine import Engine
 from cronsession_reference.errors import ModelError
-from cronsession_reference.jobs import At, Job
+from cronsession_reference.jobs import At, Cron, Job
 from cronsession_reference.keys import job_key
 from cronsession_reference.removal import remove_job
 from cronsession_reference.resolver import PER_JOB, RECEIPT
@@ -76,7 +76,10 @@ _THIRD_ANSWERS = {
 
 @right
 class SecondAnswers(Altered, does=_SECOND_ANSWERS):
-    """Answers every policy in another way than the default."""
+    """Answers every policy in another way than the default; the instant of an edit may be a slot as well."""
+
+    def alter(self, engine: Engine) -> None:
+        wrap(engine.jobs, "_begins_at_once", lambda inner, job, old: isinstance(job.schedule, Cron))
 
 
 @right
@@ -289,6 +292,31 @@ class JobsHaveARow(Altered):
                 engine.store.put_session(replace(base, updated_ms=engine.clock.now()))
 
         wrap(engine.runner, "_finish", finish)
+
+
+@right
+class OneRowForEachJob(Declaring):
+    """Shows one row for an isolated job, with the id of its latest run."""
+
+    lacks = ("receipts", "store.maintain", "store.sweep")
+
+    def session_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        rows = sorted(super().session_list(params)["sessions"], key=lambda row: row["updatedAtMs"])
+        return {
+            "sessions": list(
+                {_of_job(row["key"]): {**row, "key": _of_job(row["key"])} for row in rows}.values()
+            )
+        }
+
+    def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        runs = super().run_list(params)["runs"]
+        return {
+            "runs": [{**run, "sessionKey": run["sessionKey"] and _of_job(run["sessionKey"])} for run in runs]
+        }
+
+
+def _of_job(key: str) -> str:
+    return key.partition(":run:")[0] if ":cron:" in key else key
 
 
 @right
