@@ -9,16 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
-
 from ..checkers import fresh_context, shared_context
 from ..driver import Driver, Handle, cron, wish
 from ..model import ERROR, Turn, tag_text
 from ..outcomes import TargetError
 from .kit import accounted_for
 from .life import unlimited
-from .lives import live
+from .lives import Story, happens, live
 
 LAW = "CS-RES-034"
 NAMES, KEYS = ("attic", "cellar", "kitchen"), ("house-key", "spare-key")
@@ -50,11 +47,11 @@ class Said:
         return turns + self.alone[-15:]
 
 
-class House(RuleBasedStateMachine):
+class House(Story):
     """One gateway from its first start to its end; ``ended`` gets the error of one that could not go on."""
 
     def __init__(self, driver: Driver, ended: list[TargetError]) -> None:
-        super().__init__()
+        super().__init__(varied=driver.budget.limited)
         if ended:
             raise ended[0]
         self.ended = ended
@@ -76,11 +73,10 @@ class House(RuleBasedStateMachine):
 
     # --- what happens ----------------------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.jobs) < 7)
-    @rule(data=st.data())
-    def add_job(self, data: st.DataObject) -> None:
-        given = data.draw(st.sampled_from(self.wishes), label="wish")
-        agent = data.draw(st.sampled_from(self.agents), label="agent")
+    @happens(lambda self: len(self.jobs) < 7)
+    def add_job(self) -> None:
+        given = self.choose(self.wishes, "wish")
+        agent = self.choose(self.agents, "agent")
         # A minute of its own in each hour, so that no two runs begin at one instant.
         self.added += 1
         schedule = cron(f"{self.added * 7 % 60} * * * *") if self.d.has("schedule.cron") else None
@@ -90,11 +86,10 @@ class House(RuleBasedStateMachine):
             room = self._room(agent, given, handle, reported=write.reports("session.key", "session.mode"))
             self.jobs.append(Resident(handle, agent, given, room))
 
-    @precondition(lambda self: self.jobs and self.d.has("job.update"))
-    @rule(data=st.data())
-    def move_job(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(self.jobs), label="job")
-        given = data.draw(st.sampled_from([w for w in self.wishes if "mode" not in w]), label="wish")
+    @happens(lambda self: self.jobs and self.d.has("job.update"))
+    def move_job(self) -> None:
+        job = self.choose(self.jobs, "job")
+        given = self.choose([w for w in self.wishes if "mode" not in w], "wish")
         kind = "systemEvent" if given["target"] == "main" else "agentTurn"
         text = {"kind": kind, "text": tag_text("Reply OK only.", job.handle.tag)}
         write = self.d.update(job.handle, session=wish(**given), payload=text)
@@ -102,45 +97,39 @@ class House(RuleBasedStateMachine):
             reported = accounted_for(write, "session.key")
             job.wish, job.room = given, self._room(job.agent, given, job.handle, reported=reported)
 
-    @precondition(lambda self: self.jobs and self.d.has("job.update"))
-    @rule(data=st.data())
-    def rename_job(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(self.jobs), label="job")
-        self.d.edit(job.handle, name=data.draw(st.sampled_from(("clock", "bell")), label="name"))
+    @happens(lambda self: self.jobs and self.d.has("job.update"))
+    def rename_job(self) -> None:
+        job = self.choose(self.jobs, "job")
+        self.d.edit(job.handle, name=self.choose(("clock", "bell"), "name"))
 
-    @precondition(lambda self: self.jobs and self.d.has("job.remove"))
-    @rule(data=st.data())
-    def remove_job(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(self.jobs), label="job")
+    @happens(lambda self: self.jobs and self.d.has("job.remove"))
+    def remove_job(self) -> None:
+        job = self.choose(self.jobs, "job")
         self.jobs.remove(job)
         self.d.remove(job.handle)
 
-    @precondition(lambda self: self.jobs)
-    @rule(data=st.data(), fails=st.sampled_from((False, False, True)))
-    def run_job(self, data: st.DataObject, fails: bool) -> None:
-        job = data.draw(st.sampled_from(self.jobs), label="job")
+    @happens(lambda self: self.jobs, often=3, fails=(False, False, True))
+    def run_job(self, fails: bool) -> None:
+        job = self.choose(self.jobs, "job")
         if fails:
             self.d.answers(job.handle, ERROR)
         self.d.evidence(job.handle)
         self._look()
 
-    @precondition(lambda self: self.d.has("session.send"))
-    @rule(data=st.data())
-    def person_speaks(self, data: st.DataObject) -> None:
+    @happens(lambda self: self.d.has("session.send"))
+    def person_speaks(self) -> None:
         lasting = [w for w in self.wishes if w["target"] in ("named", "main")]
-        given = data.draw(st.sampled_from(lasting), label="where")
-        agent = data.draw(st.sampled_from(self.agents), label="agent")
+        given = self.choose(lasting, "where")
+        agent = self.choose(self.agents, "agent")
         turn = self.d.say(wish(**given), agent=agent if len(self.agents) > 1 else None)
         self._judge(turn, self._room(agent, given, None))
 
-    @precondition(lambda self: self.d.has("schedule.cron"))
-    @rule(minutes=st.sampled_from((5, 30, 90)))
+    @happens(lambda self: self.d.has("schedule.cron"), minutes=(5, 30, 90))
     def time_passes(self, minutes: int) -> None:
         self.d.advance(minutes=minutes)
         self._look()
 
-    @precondition(lambda self: self.d.has("restart") and self.restarts < 2)
-    @rule()
+    @happens(lambda self: self.d.has("restart") and self.restarts < 2)
     def restart(self) -> None:
         self.restarts += 1
         self.d.restart()

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
-
 from ..checkers import fresh_context, shared_context
 from ..driver import Driver, Handle, every, wish
 from ..model import ERROR, Turn
 from ..outcomes import TargetError
 from ..trace import instant
 from .kit import sweep_ms
-from .lives import live
+from .lives import Story, happens, live
 
 STABLE, BOUNDED = "CS-SES-008", "CS-MNT-006"
 # Plain words: a gateway may refuse others.
 NAMES = ("alpha", "beta", "gamma")
-SIZES = {"core": (10, 18), "full": (30, 30), "thorough": (100, 50)}
+SIZES = {"core": (10, 18), "full": (16, 30), "thorough": (60, 50)}
 
 
 def unlimited(driver: Driver) -> dict[str, Any]:
@@ -31,14 +28,14 @@ def unlimited(driver: Driver) -> dict[str, Any]:
     return {**driver.world.config, **block}
 
 
-class Life(RuleBasedStateMachine):
+class Life(Story):
     """One gateway from its first start to its end; ``law`` is the requirement that is watched.
 
     ``ended`` gets the error of a gateway that could not go on: of such a target there are no more lives.
     """
 
     def __init__(self, driver: Driver, law: str, ended: list[TargetError]) -> None:
-        super().__init__()
+        super().__init__(varied=driver.budget.limited)
         if ended:
             # Hypothesis would run it again and again to shrink what led there, and each time is a new start.
             raise ended[0]
@@ -64,20 +61,19 @@ class Life(RuleBasedStateMachine):
 
     # --- what happens ----------------------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.named) < 5)
-    @rule(name=st.sampled_from(NAMES))
+    @happens(lambda self: len(self.named) < 5, name=NAMES)
     def add_named_job(self, name: str) -> None:
         self.named.append((name, self.d.add(target="named", name=name)))
 
-    @precondition(lambda self: len(self.loners) < 2)
-    @rule(minutes=st.sampled_from((5, 15, 40)))
+    @happens(lambda self: len(self.loners) < 2, minutes=(5, 15, 40))
     def add_isolated_job(self, minutes: int) -> None:
-        self.loners.append(self.d.add(every(minutes=minutes), target="isolated"))
+        # Where a run takes seconds, hours of one every few minutes take longer than anybody waits for an answer.
+        pace = 12 if self.d.budget.limited else 1
+        self.loners.append(self.d.add(every(minutes=minutes * pace), target="isolated"))
 
-    @precondition(lambda self: self.named)
-    @rule(data=st.data(), fails=st.booleans())
-    def run_named_job(self, data: st.DataObject, fails: bool) -> None:
-        name, job = data.draw(st.sampled_from(self.named), label="job")
+    @happens(lambda self: self.named, often=3, fails=(False, True))
+    def run_named_job(self, fails: bool) -> None:
+        name, job = self.choose(self.named, "job")
         if fails:
             self.d.answers(job, ERROR)
         done = self.d.run_now(job)
@@ -90,26 +86,23 @@ class Life(RuleBasedStateMachine):
             self.rows[name].add((done.run.session_key, done.run.session_id))
         self._took_turn(name, done.turn)
 
-    @precondition(lambda self: self.loners)
-    @rule(data=st.data())
-    def run_isolated_job(self, data: st.DataObject) -> None:
-        self.d.run_now(data.draw(st.sampled_from(self.loners), label="job"))
+    @happens(lambda self: self.loners)
+    def run_isolated_job(self) -> None:
+        self.d.run_now(self.choose(self.loners, "job"))
         self._look_at_loners()
 
-    @precondition(lambda self: self.d.has("session.send"))
-    @rule(name=st.sampled_from(NAMES))
+    @happens(lambda self: self.d.has("session.send"), name=NAMES)
     def person_speaks(self, name: str) -> None:
         self._took_turn(name, self.d.say(wish("named", name=name)))
 
-    @rule(minutes=st.sampled_from((1, 20, 100, 400)))
+    @happens(often=2, minutes=(1, 20, 100, 400))
     def time_passes(self, minutes: int) -> None:
         self.d.advance(minutes=minutes)
         self._look_at_loners()
         if self.law == BOUNDED and minutes * 60_000 > sweep_ms(self.d):
             self._look_at_bounds()
 
-    @precondition(lambda self: self.restarts < self.d.few(2, 1))
-    @rule()
+    @happens(lambda self: self.restarts < self.d.few(2, 1))
     def restart(self) -> None:
         self.restarts += 1
         before = self._known_rows()
@@ -123,8 +116,7 @@ class Life(RuleBasedStateMachine):
         keys = {key for rows in self.rows.values() for key, _ in rows}
         return {s.key: s.id for s in self.d.sessions() if s.key in keys}
 
-    @precondition(lambda self: self.d.has("job.remove") and self.loners)
-    @rule()
+    @happens(lambda self: self.d.has("job.remove") and self.loners)
     def remove_isolated_job(self) -> None:
         self.d.remove(self.loners.pop())
 
@@ -178,4 +170,4 @@ class Life(RuleBasedStateMachine):
 
 def explore(driver: Driver, law: str, life: type[Life] = Life) -> None:
     """Live through many lives of one kind; raises the shrunk failure, with the steps that broke the law."""
-    live(driver, lambda ended: life(driver, law, ended), SIZES, 2)
+    live(driver, lambda ended: life(driver, law, ended), SIZES, 1)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
-
 from ..checkers import shared_context
 from ..driver import Handle
 from ..model import Turn
 from .life import Life
+from .lives import happens
 
 DURABLE = "CS-STO-034"
 
@@ -26,15 +24,16 @@ class Durable(Life):
     def _mine(self) -> list[Handle]:
         return [*(job for _, job in self.named), *self.loners]
 
-    @precondition(lambda self: self.named or self.loners)
-    @rule(data=st.data(), title=st.sampled_from(("first", "second", "third")))
-    def rename_job(self, data: st.DataObject, title: str) -> None:
-        job = data.draw(st.sampled_from(self._mine()), label="job")
+    @happens(
+        lambda self: self.named or self.loners,
+        title=("first", "second", "third"),
+    )
+    def rename_job(self, title: str) -> None:
+        job = self.choose(self._mine(), "job")
         self.d.edit(job, name=title)
         self.titles[job.id] = title
 
-    @precondition(lambda self: self.crashes < 4 and (self.named or self.loners))
-    @rule()
+    @happens(lambda self: self.crashes < 4 and (self.named or self.loners))
     def crash(self) -> None:
         self.crashes += 1
         self.d.crash()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from pytest_cronsession.driver import Driver
 from pytest_cronsession.outcomes import TargetError
 from pytest_cronsession.suite.life import STABLE, explore
+from pytest_cronsession.suite.lives import Story, happens
 from pytest_cronsession.worlds import World
 
 from .tiny_gateway import Tiny, target
@@ -43,3 +46,35 @@ def test_a_target_that_broke_is_not_started_again_to_shrink_its_life(operation: 
         world.close()
     assert events[-1] == "broke"
     assert events.count("broke") == 1
+
+
+class Days(Story):
+    """Lives of nothing but their events, kept in ``lived``."""
+
+    lived: ClassVar[list[list[str]]] = []
+
+    def __init__(self, *, varied: bool) -> None:
+        super().__init__(varied=varied)
+        self.lived.append([])
+
+    @happens(meal=("bread", "soup"))
+    def eat(self, meal: str) -> None:
+        self.lived[-1].append(meal)
+
+    @happens(lambda self: "soup" in self.lived[-1])
+    def sleep(self) -> None:
+        self.lived[-1].append("sleep")
+
+
+@pytest.mark.parametrize(
+    ("varied", "life"),
+    [(False, ["bread"] * 6), (True, ["bread", "soup", "bread", "sleep", "soup", "sleep"])],
+)
+def test_the_only_life_is_one_of_each(*, varied: bool, life: list[str]) -> None:
+    """Hypothesis begins with the simplest one, which would do the first thing again and again."""
+    Days.lived.clear()
+    run_state_machine_as_test(
+        lambda: Days(varied=varied),
+        settings=settings(max_examples=1, stateful_step_count=6, database=None, derandomize=True),
+    )
+    assert Days.lived[0] == life
