@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
+from uuid import NAMESPACE_OID, uuid5
 
 from cronsession_reference import Gateway
 from cronsession_reference.engine import Engine
@@ -288,7 +289,9 @@ class JobsHaveARow(Altered):
             if row is not None and is_receipt(row):
                 kind = RECEIPT if engine.store.job(job.id) is None else PER_JOB
                 # With an id of its own: two rows on one transcript would keep it when one of them goes.
-                base = replace(row, key=job_key(job.agent, job.id), id=f"row-{job.id}", kind=kind)
+                base = replace(
+                    row, key=job_key(job.agent, job.id), id=str(uuid5(NAMESPACE_OID, job.id)), kind=kind
+                )
                 engine.store.put_session(replace(base, updated_ms=engine.clock.now()))
 
         wrap(engine.runner, "_finish", finish)
