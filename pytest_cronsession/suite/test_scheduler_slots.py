@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -30,18 +31,21 @@ def test_cron_slots_match_the_oracle(cronsession_driver: Driver) -> None:
     examples(d, check, expr=cron_expressions(), tz=zones())
 
 
-@requirement("CS-SCH-001")
-@pytest.mark.parametrize(
-    "expr",
-    ["*/15 * * * *", "0 9 * * MON-FRI", "0 0 1,15 * 3", "30 6 * * 7", "0 */5 * JAN-DEC *", "5-20/5 8 * * *"],
-    ids=["step", "names", "dom-or-dow", "sunday-7", "hour-step", "range-step"],
+_DIALECT = (
+    *("0 9 * * MON-FRI", "0 0 1,15 * 3", "*/15 * * * *"),
+    *("30 6 * * 7", "0 */5 * JAN-DEC *", "5-20/5 8 * * *"),
 )
-def test_cron_dialect(cronsession_driver: Driver, expr: str) -> None:
+
+
+@requirement("CS-SCH-001")
+def test_cron_dialect(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    _leave_transitions_behind(d, "America/Denver")
-    slots = cron_slots(expr, "America/Denver", d.now, d.now + 15 * DAY)[: d.few(10, 2)]
-    job = d.add(cron(expr, "America/Denver"))
-    step_through(d, job, slots, slots[-1] + MINUTE // 2, zone="America/Denver")
+    for expr in _DIALECT[: d.few(len(_DIALECT), 3)]:
+        _leave_transitions_behind(d, "America/Denver")
+        slots = cron_slots(expr, "America/Denver", d.now, d.now + 15 * DAY)[: d.few(10, 2)]
+        job = d.add(cron(expr, "America/Denver"))
+        step_through(d, job, slots, slots[-1] + MINUTE // 2, zone="America/Denver")
+        d.retire(job.id)
 
 
 def _leave_transitions_behind(d: Driver, tz: str) -> None:
@@ -128,7 +132,7 @@ def test_a_one_shot_weeks_away_waits(cronsession_driver: Driver) -> None:
 def test_the_listed_next_run_is_the_next_run(cronsession_driver: Driver, kind: str) -> None:
     d = cronsession_driver
     job = d.add(cron("*/4 * * * *", "Asia/Kathmandu") if kind == "cron" else every(minutes=3))
-    for _ in range(4):
+    for _ in range(d.few(4, 2)):
         upcoming = d.stored(job).next_run_ms
         d.expect(
             upcoming is not None and upcoming > d.now, f"nextRunAtMs {instant(upcoming)} is not in the future"
@@ -192,55 +196,36 @@ def test_a_long_run_delays_no_other_job(cronsession_driver: Driver) -> None:
     d.expect(got >= slots, f"{got} of {slots} slots of another job ran while a long run was under way")
 
 
-# In the order of their instants: a clock goes forward only, and the next one may go on in this world.
-_DST = [
-    pytest.param(
-        "30 2 * * *",
-        "America/New_York",
-        id="gap",
-        marks=pytest.mark.cronsession_start("2026-03-06T12:00:07Z"),
-    ),
-    pytest.param(
-        "45 1 * * *",
-        "Australia/Lord_Howe",
-        id="half-hour-overlap",
-        marks=pytest.mark.cronsession_start("2026-04-02T12:00:07Z"),
-    ),
-    pytest.param(
-        "15 2 * * *",
-        "Australia/Lord_Howe",
-        id="half-hour-gap",
-        marks=pytest.mark.cronsession_start("2026-10-01T12:00:07Z"),
-    ),
-    pytest.param(
-        "*/30 * * * *",
-        "Europe/Berlin",
-        id="frequent-overlap",
-        marks=pytest.mark.cronsession_start("2026-10-24T22:00:07Z"),
-    ),
-    pytest.param(
-        "30 1 * * *",
-        "America/New_York",
-        id="overlap",
-        marks=pytest.mark.cronsession_start("2026-10-30T12:00:07Z"),
-    ),
-]
+# Somewhat before the change of the zone's offset, in the order of time: a clock goes forward only.
+_DST = (
+    ("2026-03-06T12:00:07Z", "30 2 * * *", "America/New_York"),
+    ("2026-04-02T12:00:07Z", "45 1 * * *", "Australia/Lord_Howe"),
+    ("2026-10-01T12:00:07Z", "15 2 * * *", "Australia/Lord_Howe"),
+    ("2026-10-24T22:00:07Z", "*/30 * * * *", "Europe/Berlin"),
+    ("2026-10-30T12:00:07Z", "30 1 * * *", "America/New_York"),
+)
+# A gap, an overlap of half an hour, and one of an hour.
+_FEW_DST = (_DST[0], _DST[1], _DST[4])
 
 
 @requirement("CS-SCH-013")
-@pytest.mark.parametrize(("expr", "tz"), _DST)
-def test_gaps_and_overlaps_follow_the_policy(cronsession_driver: Driver, expr: str, tz: str) -> None:
+@pytest.mark.cronsession_start(_DST[0][0])
+def test_gaps_and_overlaps_follow_the_policy(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    until = d.now + (4 if expr.startswith("*") else 76) * 60 * MINUTE
-    slots = cron_slots(expr, tz, d.now, until, d.hello.policy("dst"))
-    step_through(d, d.add(cron(expr, tz)), slots, until, zone=tz)
+    for began, expr, tz in _DST if d.few(len(_DST), len(_FEW_DST)) == len(_DST) else _FEW_DST:
+        d.advance_to(max(d.now, int(datetime.fromisoformat(began).timestamp() * 1000)))
+        until = d.now + (4 if expr.startswith("*") else 76) * 60 * MINUTE
+        slots = cron_slots(expr, tz, d.now, until, d.hello.policy("dst"))
+        job = d.add(cron(expr, tz))
+        step_through(d, job, slots, until, zone=tz)
+        d.retire(job.id)
 
 
 @requirement("CS-SCH-014")
-@pytest.mark.cronsession_host("Asia/Kolkata")
+@pytest.mark.cronsession_host("Asia/Kathmandu")
 def test_slots_do_not_depend_on_the_host_zone(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    slots = cron_slots("15 6,18 * * *", "America/Santiago", d.now, d.now + 3 * DAY)
+    slots = cron_slots("15 6,18 * * *", "America/Santiago", d.now, d.now + 3 * DAY)[: d.few(6, 2)]
     job = d.add(cron("15 6,18 * * *", "America/Santiago"))
     step_through(d, job, slots, slots[-1] + MINUTE, zone="America/Santiago")
 
@@ -250,5 +235,5 @@ def test_slots_do_not_depend_on_the_host_zone(cronsession_driver: Driver) -> Non
 def test_the_default_zone_follows_the_policy(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     zone = "Asia/Kathmandu" if d.hello.policy("defaultZone") == "host" else "UTC"
-    slots = cron_slots("10 9 * * *", zone, d.now, d.now + 3 * DAY)
+    slots = cron_slots("10 9 * * *", zone, d.now, d.now + 3 * DAY)[: d.few(3, 1)]
     step_through(d, d.add({"kind": "cron", "expr": "10 9 * * *"}), slots, slots[-1] + MINUTE, zone=zone)
