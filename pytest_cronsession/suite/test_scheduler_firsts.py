@@ -11,7 +11,7 @@ from ..trace import instant
 from .kit import step_through
 
 
-@requirement("CS-SCH-033")
+@requirement("CS-SCH-041")
 def test_a_forced_run_of_a_one_shot_follows_the_policy(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     declared = d.hello.policy("manualOneShot")
@@ -37,7 +37,7 @@ def test_a_forced_run_of_a_one_shot_follows_the_policy(cronsession_driver: Drive
     d.expect(left is None or left.next_run_ms is None, "a one-shot whose instant has passed has a next run")
 
 
-@requirement("CS-SCH-034")
+@requirement("CS-SCH-042")
 @pytest.mark.parametrize("expr", ["*/10 * * * *", "30 * * * *"])
 def test_a_slot_at_the_creation_follows_the_policy(cronsession_driver: Driver, expr: str) -> None:
     d = cronsession_driver

@@ -21,7 +21,7 @@ def court() -> Iterator[Court]:
     ("name", "selection"),
     [
         ("ThinList", "SCH-009 or RES-032 or JOB-011 or STO-020 or STO-034"),
-        ("SecondAnswers", "SCH-033 or SCH-034 or STO-013"),
+        ("SecondAnswers", "SCH-041 or SCH-042 or STO-013"),
         ("LateWithinAGrace", "STO-007 or STO-008 or STO-010 or STO-012 or STO-013 or STO-015 or STO-016"),
         ("OneRowForEachJob", "REA-004 or SES-002 or SES-010 or RES-003"),
         ("SendsAgain", "JOB-001 or JOB-002 or RUN-010 or RUN-011 or RUN-012 or RUN-014"),
