@@ -119,14 +119,29 @@ POLICIES: Mapping[str, Policy] = {
         {
             "skip": "none is run late",
             "once": "one late run, however many were missed",
+            "grace": "as once, and none where the gateway holds it too late",
             "all": "each is run late",
         },
         "once",
     ),
     "missedOneShot": Policy(
         "What becomes of a one-shot whose instant passed while the gateway was down?",
-        {"run": "it runs once, late", "skip": "it does not run"},
+        {
+            "run": "it runs once, late",
+            "skip": "it does not run",
+            "grace": "as run, and not where the gateway holds it too late",
+        },
         "run",
+    ),
+    "manualOneShot": Policy(
+        "What becomes of a one-shot to come when a forced run of it was answered?",
+        {"keep": "it runs again at its instant", "consume": "the forced run was its run"},
+        "keep",
+    ),
+    "slotAtCreation": Policy(
+        "Is the instant at which a cron job is added a slot of it, where the expression names it?",
+        {"excluded": "the first slot comes later", "included": "it is the first slot"},
+        "excluded",
     ),
     "pastOneShot": Policy(
         "What becomes of a one-shot that is added after its instant?",

@@ -18,8 +18,11 @@ pytestmark = pytest.mark.cronsession_last
 TEN = "*/10 * * * *"
 
 
-def _owed(answer: str, missed: int) -> int:
-    return {"skip": 0, "once": min(1, missed), "all": missed}[answer]
+def _owed(answer: str, missed: int) -> range:
+    """How many late runs are right."""
+    once = min(1, missed)
+    least, most = {"skip": (0, 0), "once": (once, once), "grace": (0, once), "all": (missed, missed)}[answer]
+    return range(least, most + 1)
 
 
 def _run_its_slot(d: Driver, job: Handle) -> int:
@@ -38,7 +41,7 @@ def _late(d: Driver, job: Handle, until_ms: int, before: int = 1) -> int:
 
 def _expect_owed(d: Driver, late: int, missed: int, answer: str, what: str) -> None:
     d.expect(
-        late == _owed(answer, missed),
+        late in _owed(answer, missed),
         f"catch-up is {answer!r}; {missed} slot(s) were missed {what}, and {late} run(s) came late",
     )
 
@@ -84,7 +87,7 @@ def test_two_starts_owe_no_more_than_one(cronsession_driver: Driver) -> None:
     late, answer = _late(d, job, slot + 29 * MINUTE), d.hello.policy("catchUp")
     # Fewer are no fault: what the first start had claimed may have been lost by the crash.
     d.expect(
-        late <= _owed(answer, 2),
+        late <= _owed(answer, 2)[-1],
         f"policy catchUp is {answer!r}; two slots were missed before two starts, and {late} run(s) came late",
     )
     d.crash()
@@ -99,6 +102,7 @@ def test_the_present_schedule_decides_what_was_missed(cronsession_driver: Driver
     d = cronsession_driver
     busy, calm = d.add(cron(TEN)), d.add(cron("0 5 * * *"))
     slot = _run_its_slot(d, busy)
+    d.advance(seconds=5)  # whether the very instant of an edit is a slot is open
     d.edit(busy, schedule=cron("0 5 * * *"))
     d.edit(calm, schedule=cron(TEN))
     d.go_down()
@@ -143,7 +147,7 @@ def test_many_jobs_each_get_what_they_are_owed(cronsession_driver: Driver) -> No
     answer = d.hello.policy("catchUp")
     counts = [len(d.turns(job)) for job in jobs]
     d.expect(
-        counts == [_owed(answer, 1)] * len(jobs),
+        all(count in _owed(answer, 1) for count in counts),
         f"policy catchUp is {answer!r}; each of {len(jobs)} jobs missed a slot, and their late runs are {counts}",
     )
 
@@ -157,7 +161,7 @@ def test_months_of_downtime(cronsession_driver: Driver) -> None:
     d.come_back({"days": 60, "minutes": 20})
     answer = d.hello.policy("catchUp")
     late = _late(d, job, d.now + 4 * MINUTE)
-    fits = late >= 1 if answer == "all" else late == _owed(answer, 1440)
+    fits = late >= 1 if answer == "all" else late in _owed(answer, 1440)
     d.expect(fits, f"policy catchUp is {answer!r}; after 60 days of missed hourly slots {late} run(s) came")
     d.advance(hours=1)  # with all, the late ones may still be on their way
     upcoming = d.stored(job).next_run_ms

@@ -27,15 +27,15 @@ def test_a_misplaced_member_of_the_configuration(cronsession_driver: Driver, nam
 
 _SETTINGS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("agents", "agents", ("main", [], [5], ["main", "main"], {"main": {}})),
-    ("retention", "sessionRetentionMs", (0, -1, 1.5, "24h", True)),
+    ("retention", "sessionRetentionMs", (-1, 1.5, "24h", True)),
     ("maintenance", "maintenance", ("enforce", [], True)),
     ("maintenance", "maintenance.mode", ("purge", 5, None)),
-    ("maintenance", "maintenance.pruneAfterMs", (0, -1, "14d", 1.5)),
-    ("maintenance", "maintenance.maxEntries", (0, -5, "400", 1.5)),
-    ("maintenance.bytes", "maintenance.maxDiskBytes", (0, -1, "500mb")),
-    ("run.concurrency", "maxConcurrentRuns", (0, -1, "3", 1.5)),
-    ("run.history", "runHistory.maxRuns", (0, -1, "5")),
-    ("archives", "archiveMs", (0, -1, "7d")),
+    ("maintenance", "maintenance.pruneAfterMs", (-1, "14d", 1.5)),
+    ("maintenance", "maintenance.maxEntries", (-5, "400", 1.5)),
+    ("maintenance.bytes", "maintenance.maxDiskBytes", (-1, "500mb")),
+    ("run.concurrency", "maxConcurrentRuns", (-1, "3", 1.5)),
+    ("run.history", "runHistory.maxRuns", (-1, "5")),
+    ("archives", "archiveMs", (-1, "7d")),
 )
 
 

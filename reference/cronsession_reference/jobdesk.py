@@ -10,7 +10,7 @@ from typing import Any
 from . import checks, jobs, slots
 from .clock import Clock
 from .errors import Refused
-from .jobs import At, Every, Job, Schedule, Wish
+from .jobs import At, Cron, Every, Job, Schedule, Wish
 from .removal import drop_waiting, remove_job
 from .resolver import Resolution, bind, resolve
 from .settings import Settings
@@ -135,8 +135,14 @@ class JobDesk:
             return replace(job, next_run_ms=None), None
         if isinstance(job.schedule, At):
             return replace(job, next_run_ms=job.schedule.at_ms), None
-        upcoming = slots.next_slot(job.schedule, now, job_id=job.id, dst=dst)
+        after = now - 1 if self._begins_at_once(job, old) else now
+        upcoming = slots.next_slot(job.schedule, after, job_id=job.id, dst=dst)
         return replace(job, next_run_ms=upcoming, enabled=upcoming is not None), None
+
+    def _begins_at_once(self, job: Job, old: Job | None) -> bool:
+        """Whether the instant of the write may be a slot itself."""
+        included = self._settings.policies.slot_at_creation == "included"
+        return included and old is None and isinstance(job.schedule, Cron)
 
     def _past(self, job: Job, now: int) -> tuple[Job, int | None]:
         policy = self._settings.policies.past_one_shot

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from .jobs import At, Every, Job
 from .recovery import CatchUp
-from .settings import Settings
+from .settings import MINUTE, Settings
 from .slots import slots_before
 
 CATCH_UP_LIMIT = 100
 """How many missed slots of one gap are listed, or with catchUp ``all`` run late; the latest count."""
+GRACE_MS = 10 * MINUTE
+"""By the answer ``grace``: how late a missed slot is still run, where no greatest lateness is set."""
 
 
 def floating(job: Job, settings: Settings) -> bool:
@@ -30,5 +32,7 @@ def catch_up_of(job: Job, settings: Settings) -> CatchUp:
         return job.catch_up
     policy = settings.policies.catch_up
     if isinstance(job.schedule, At):
-        policy = "once" if settings.policies.missed_one_shot == "run" else "skip"
-    return CatchUp(policy, settings.max_lateness_ms)
+        answer = settings.policies.missed_one_shot
+        policy = "once" if answer == "run" else answer
+    most = settings.max_lateness_ms
+    return CatchUp("once", most or GRACE_MS) if policy == "grace" else CatchUp(policy, most)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from .jobs import FAILURES, OPERATOR, At, Every, Job
 from .recovery import TRANSIENT
-from .removal import drop_waiting, remove_job
+from .removal import drop_retries, drop_waiting, remove_job
 from .settings import Settings
 from .store import Notice, Run, Store
 
@@ -48,6 +48,18 @@ class Outcomes:
         changed = self._judged(changed, run, now_ms)
         if changed != job:
             self._store.put_job(changed)
+
+    def used_up(self, job: Job, run: Run, now_ms: int) -> None:
+        """A forced run was answered: by policy it stands for the slot of a one-shot that is to come."""
+        if self._settings.policies.manual_one_shot == "keep" or run.status != "ok":
+            return
+        if not isinstance(job.schedule, At) or not job.enabled:
+            return
+        drop_retries(self._store, job.id)
+        if job.delete_after_run:
+            remove_job(self._store, job.id, now_ms, self._settings.agents)
+        else:
+            self._store.put_job(replace(job, enabled=False, next_run_ms=None))
 
     def _again(self, job: Job, run: Run, now_ms: int) -> bool:
         """Queue the slot's next try, if there is one before its job's next slot."""

@@ -217,8 +217,9 @@ class Scheduler:
         stored = self._store.job(run.job_id)
         if stored is None:
             retire_session(self._store, run.job_id, self._settings.agents)
-        elif run.slot_ms is not None and stored.schedule == job.schedule:
-            self.outcomes.settle(stored, run, now)
+        elif stored.schedule == job.schedule:
+            outcome = self.outcomes.used_up if run.slot_ms is None else self.outcomes.settle
+            outcome(stored, run, now)
         return self._admit(now)
 
     def recover(self, *, resume: bool = True) -> None:

@@ -22,8 +22,10 @@ _ANSWERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sessionKey": ("session_key", ("honour", "reject", "report")),
     "keyCase": ("key_case", ("fold", "preserve")),
     "currentFallback": ("current_fallback", ("isolated", "reject")),
-    "catchUp": ("catch_up", ("once", "skip", "all")),
-    "missedOneShot": ("missed_one_shot", ("run", "skip")),
+    "catchUp": ("catch_up", ("once", "skip", "grace", "all")),
+    "missedOneShot": ("missed_one_shot", ("run", "skip", "grace")),
+    "manualOneShot": ("manual_one_shot", ("keep", "consume")),
+    "slotAtCreation": ("slot_at_creation", ("excluded", "included")),
     "pastOneShot": ("past_one_shot", ("reject", "run", "missed")),
     "intervalAnchor": ("interval_anchor", ("grid", "start", "end")),
     "overlap": ("overlap", ("skip", "queue")),
@@ -41,6 +43,8 @@ class Policies:
     current_fallback: str = "isolated"
     catch_up: str = "once"
     missed_one_shot: str = "run"
+    manual_one_shot: str = "keep"
+    slot_at_creation: str = "excluded"
     past_one_shot: str = "reject"
     interval_anchor: str = "grid"
     overlap: str = "skip"

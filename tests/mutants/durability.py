@@ -143,6 +143,11 @@ class MissedSlotsAllRun(Altered, does={"catchUp": "all"}, declares={}):
     """Each missed slot is run late, and once is declared."""
 
 
+@wrong("hermes-agent#33318", "STO-007")
+class GraceRunsEverySlot(Altered, does={"catchUp": "all"}, declares={"catchUp": "grace"}):
+    """Each missed slot is run late, and grace is declared."""
+
+
 @wrong("bugs:S6", "STO-007")
 class MissedSlotsRunOnce(Altered, does={}, declares={"catchUp": "all"}):
     """Missed slots are made up for by one run, and all is declared."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from cronsession_reference.engine import Engine
 from cronsession_reference.jobs import Job
+from cronsession_reference.keys import job_key
+from cronsession_reference.sessions import Turn
 from cronsession_reference.settings import DAY
 from cronsession_reference.store import Run, SessionRow
 
@@ -41,6 +45,31 @@ class RetentionCountsFromTheLastRun(Sparing):
     def spares(self, engine: Engine, row: SessionRow, now: int) -> bool:
         newest = max(r.updated_ms for r in engine.store.sessions() if r.job_id == row.job_id)
         return now - newest <= (engine.reaper.retention_ms or 0)
+
+
+@wrong("openclaw#89666", "REA-001", "REA-024")
+class ReceiptsHideBehindTheirJob(Sparing):
+    """A run tells the row of its job, which goes in its time; the receipts that nobody tells stay."""
+
+    def spares(self, engine: Engine, row: SessionRow, now: int) -> bool:
+        return ":run:" in row.key
+
+    def alter(self, engine: Engine) -> None:
+        super().alter(engine)
+
+        def finish(inner: Callable[..., None], turn: Turn, run: Run, job: Job, status: str) -> None:
+            row = turn.row
+            inner(turn, run, job, status)
+            if row is not None and is_receipt(row):
+                base = replace(row, key=job_key(job.agent, job.id), id=str(uuid5(NAMESPACE_OID, job.id)))
+                engine.store.put_session(replace(base, updated_ms=engine.clock.now()))
+
+        wrap(engine.runner, "_finish", finish)
+
+    def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        runs = super().run_list(params)["runs"]
+        told = [(run, str(run["sessionKey"] or "").partition(":run:")[0]) for run in runs]
+        return {"runs": [{**run, "sessionKey": key or None} for run, key in told]}
 
 
 @wrong("openclaw#46369", "REA-003")

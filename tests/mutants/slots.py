@@ -178,6 +178,26 @@ class OneShotComesBack(Repeating):
     after_ms, statuses = 70 * MINUTE, ("ok", "error")
 
 
+@wrong("openclaw:LIF-09", "SCH-041")
+class ForcedRunUsesUpTheOneShot(Altered, does={"manualOneShot": "consume"}, declares={}):
+    """A one-shot that was run by hand does not run at its instant, and keep is declared."""
+
+
+@wrong("bugs:S12", "SCH-041")
+class ForcedOneShotRunsAgain(Altered, declares={"manualOneShot": "consume"}):
+    """A one-shot that was run by hand runs at its instant too, and consume is declared."""
+
+
+@wrong("bugs:S3", "SCH-042")
+class CreationIsASlot(Altered, does={"slotAtCreation": "included"}, declares={}):
+    """A job that is added at an instant of its expression runs at once, and excluded is declared."""
+
+
+@wrong("bugs:S3", "SCH-042")
+class CreationIsNoSlot(Altered, declares={"slotAtCreation": "included"}):
+    """A job that is added at an instant of its expression waits for the next, and included is declared."""
+
+
 @wrong("bugs:S10", "SCH-003")
 class OneShotIsLate(Altered):
     """One-shots are looked at once every five minutes."""

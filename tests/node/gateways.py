@@ -29,7 +29,7 @@ def _wrong(source: str, *expected: str) -> Wrong:
 
 MUTANTS = {
     "KeyIsIgnored": _wrong("openclaw#63442", "RES-001", "RES-002", "RES-013", "RES-019"),
-    "FreshIsReused": _wrong("openclaw#23470", "RES-003", "RES-018", "SES-001", "SES-002", "REA-001"),
+    "FreshIsReused": _wrong("openclaw#23470", "RES-003", "RES-018", "SES-001", "SES-002"),
     "MainIsIsolated": _wrong("zeroclaw#6648", "SES-007"),
     "NamesAreSlugs": _wrong("openclaw#95319", "RES-010"),
     "RoomsAreSynthetic": _wrong("openclaw#74743", "SES-004", "SES-008", "MNT-004"),

@@ -68,6 +68,17 @@ def test_a_slot_that_is_too_late_is_not_run(make_world: Any) -> None:
     assert (world.job(once)["enabled"], world.job(once)["nextRunAtMs"]) == (False, None)
 
 
+@pytest.mark.parametrize(("minutes", "runs"), [(10, True), (11, False)])
+def test_by_grace_only_what_is_a_little_late_runs(make_world: Any, minutes: int, runs: bool) -> None:
+    world = make_world(policies={"catchUp": "grace", "missedOneShot": "grace"}).start()
+    job, once = world.add(every(HOUR)), world.add({"kind": "at", "atMs": T0 + 3 * HOUR})
+    down(world, T0 + 3 * HOUR + minutes * MINUTE)
+    world.advance(T0 + 3 * HOUR + 15 * MINUTE)
+    assert late(world, job) == ([3] if runs else [])
+    assert world.statuses(once) == ["ok" if runs else "missed"]
+    assert world.job(once)["nextRunAtMs"] is None
+
+
 def test_a_one_shot_can_be_too_important_or_too_old_to_run_late(make_world: Any) -> None:
     world = make_world(policies={"missedOneShot": "skip"}).start()
     one_shot = {"kind": "at", "atMs": T0 + HOUR}

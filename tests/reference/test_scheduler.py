@@ -89,6 +89,45 @@ def test_a_one_shot_is_deleted_after_its_run_if_it_was_ok(world: Any, fails: boo
     assert len(world.model.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("policy", "deletes", "fails", "statuses"),
+    [
+        ("keep", False, False, ["ok", "ok"]),
+        ("keep", True, False, ["ok", "ok"]),
+        ("consume", False, False, ["ok"]),
+        ("consume", True, False, ["ok"]),
+        ("consume", False, True, ["error", "error"]),
+    ],
+)
+def test_a_forced_run_of_a_one_shot_follows_the_policy(
+    make_world: Any, policy: str, deletes: bool, fails: bool, statuses: list[str]
+) -> None:
+    world = make_world(policies={"manualOneShot": policy}).start()
+    job = world.add(at(T0 + HOUR), text="now", deleteAfterRun=deletes)
+    if fails:
+        world.model.fail.add("now")
+    world.trigger(job)
+    world.advance(T0 + MINUTE)
+    used_up = policy == "consume" and not fails
+    left = world.job(job)
+    assert (left is None) is (used_up and deletes)
+    if left is not None:
+        assert (left["enabled"], left["nextRunAtMs"]) == (not used_up, None if used_up else T0 + HOUR)
+    world.advance(T0 + DAY)
+    assert world.statuses(job) == statuses
+
+
+@pytest.mark.parametrize(("policy", "ran"), [("excluded", [T0 + HOUR]), ("included", [T0, T0 + HOUR])])
+def test_a_slot_at_the_creation_follows_the_policy(make_world: Any, policy: str, ran: list[int]) -> None:
+    world = make_world(policies={"slotAtCreation": policy}).start()
+    job = world.add(cron("0 * * * *"))
+    assert job["nextRunAtMs"] == ran[0]
+    world.advance(T0 + HOUR)
+    assert slots(world, job) == ran
+    world.update(job, name="another", schedule=cron("0 */1 * * *"))
+    assert world.next(job) == T0 + 2 * HOUR, "an edit is no creation"
+
+
 def test_an_edit_during_the_run_keeps_the_one_shot(world: Any) -> None:
     job = world.add(at(T0 + MINUTE), text="later", deleteAfterRun=True)
     world.hold("later")

@@ -261,6 +261,21 @@ def test_every_operation_has_its_shapes() -> None:
     assert all(f"`{operation}" in chapter("protocol.md") for operation in OPERATIONS)
 
 
+def test_answers_may_have_members_of_their_own() -> None:
+    shapes = schemas.load("protocol")["$defs"]
+    answers = [shape for name, shape in shapes.items() if name.endswith((":result", ":response"))]
+    stored = [schemas.load("job")["$defs"][name] for name in ("stored", "resolved")]
+    rows = [schemas.load("run"), schemas.load("session")]
+    assert not [
+        shape for shape in [*answers, *stored, *rows] if '"additionalProperties": false' in json.dumps(shape)
+    ]
+
+
+def test_the_forks_are_settled_by_every_policy() -> None:
+    section = chapter("README.md").split("### Forks")[1].split("\n## ")[0]
+    assert set(re.findall(r"policy `(\w+)`", section)) == set(POLICIES)
+
+
 def test_levels_are_those_of_the_schema() -> None:
     assert schemas.load("requirements")["$defs"]["level"]["enum"] == list(LEVELS)
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
+from uuid import NAMESPACE_OID, uuid5
 
 from cronsession_reference import Gateway
 from cronsession_reference.engine import Engine
 from cronsession_reference.errors import ModelError
-from cronsession_reference.jobs import At, Job
+from cronsession_reference.jobs import At, Cron, Job
 from cronsession_reference.keys import job_key
 from cronsession_reference.removal import remove_job
 from cronsession_reference.resolver import PER_JOB, RECEIPT
@@ -57,6 +58,8 @@ _SECOND_ANSWERS = {
     "currentFallback": "reject",
     "catchUp": "skip",
     "missedOneShot": "skip",
+    "manualOneShot": "consume",
+    "slotAtCreation": "included",
     "pastOneShot": "run",
     "intervalAnchor": "start",
     "overlap": "queue",
@@ -74,7 +77,10 @@ _THIRD_ANSWERS = {
 
 @right
 class SecondAnswers(Altered, does=_SECOND_ANSWERS):
-    """Answers every policy in another way than the default."""
+    """Answers every policy in another way than the default; the instant of an edit may be a slot as well."""
+
+    def alter(self, engine: Engine) -> None:
+        wrap(engine.jobs, "_begins_at_once", lambda inner, job, old: isinstance(job.schedule, Cron))
 
 
 @right
@@ -85,6 +91,11 @@ class ThirdAnswers(Altered, does=_THIRD_ANSWERS):
         answer = super()._written(written)
         unused = [{**u, "field": u["field"].partition(".")[0]} for u in answer.pop("unused", [])]
         return {**answer, "unused": unused} if unused else answer
+
+
+@right
+class LateWithinAGrace(Altered, does={"catchUp": "grace", "missedOneShot": "grace"}):
+    """What is no more than ten minutes late runs late, and nothing else."""
 
 
 @right
@@ -281,10 +292,37 @@ class JobsHaveARow(Altered):
             if row is not None and is_receipt(row):
                 kind = RECEIPT if engine.store.job(job.id) is None else PER_JOB
                 # With an id of its own: two rows on one transcript would keep it when one of them goes.
-                base = replace(row, key=job_key(job.agent, job.id), id=f"row-{job.id}", kind=kind)
+                base = replace(
+                    row, key=job_key(job.agent, job.id), id=str(uuid5(NAMESPACE_OID, job.id)), kind=kind
+                )
                 engine.store.put_session(replace(base, updated_ms=engine.clock.now()))
 
         wrap(engine.runner, "_finish", finish)
+
+
+@right
+class OneRowForEachJob(Declaring):
+    """Shows one row for an isolated job, with the id of its latest run."""
+
+    lacks = ("receipts", "store.maintain", "store.sweep")
+
+    def session_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        rows = sorted(super().session_list(params)["sessions"], key=lambda row: row["updatedAtMs"])
+        return {
+            "sessions": list(
+                {_of_job(row["key"]): {**row, "key": _of_job(row["key"])} for row in rows}.values()
+            )
+        }
+
+    def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        runs = super().run_list(params)["runs"]
+        return {
+            "runs": [{**run, "sessionKey": run["sessionKey"] and _of_job(run["sessionKey"])} for run in runs]
+        }
+
+
+def _of_job(key: str) -> str:
+    return key.partition(":run:")[0] if ":cron:" in key else key
 
 
 @right

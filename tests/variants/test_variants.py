@@ -25,6 +25,9 @@ def court() -> Iterator[Court]:
         ("SomeOfTheDialect", "SCH-005 or SCH-029 or SCH-033 or SCH-034 or SCH-036 or SCH-037"),
         ("OpaqueKeys", "MNT-021 or MNT-022 or MNT-023 or REA-027"),
         ("SweepsAreRare", "MNT-021 or MNT-022 or MNT-023 or REA-027"),
+        ("SecondAnswers", "SCH-041 or SCH-042 or STO-013"),
+        ("LateWithinAGrace", "STO-007 or STO-008 or STO-010 or STO-012 or STO-013 or STO-015 or STO-016"),
+        ("OneRowForEachJob", "REA-004 or SES-002 or SES-010 or RES-003"),
         ("SendsAgain", "JOB-001 or JOB-002 or RUN-010 or RUN-011 or RUN-012 or RUN-014"),
     ],
 )

@@ -75,6 +75,7 @@ APRIL = Dialect(
     methods=frozenset({"cron.list", "cron.runs", "chat.history"}),
     names_runs=False,
     dst="shift",
+    manual_one_shot="consume",
     # A job for the calling session runs in it; any other delivery needs a channel, and fails the run.
     current_delivery="none",
     # It acknowledges a null and keeps what it has.

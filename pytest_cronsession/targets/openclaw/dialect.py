@@ -39,6 +39,7 @@ class Dialect:
     and ``gains``: capabilities against those of the newest version; ``methods``: requests that the adapter
     makes and no other version has to know; ``names_runs``: the history knows a run by the id that ``cron.run``
     answered with; ``dst``: what its evaluator does, which its own list shows and no document;
+    ``manual_one_shot``: whether a forced run uses up a one-shot to come;
     ``current_delivery``: the delivery mode of a job for the calling session; ``clears_timeout``: an edit can
     take a time-out back; ``listing``: further parameters of ``cron.list``; ``files`` in the workspace; ``env``
     for the process.
@@ -51,6 +52,7 @@ class Dialect:
     methods: frozenset[str]
     names_runs: bool
     dst: str
+    manual_one_shot: str
     current_delivery: str
     clears_timeout: bool
     adjust_config: Callable[[Json], None]

@@ -68,7 +68,11 @@ class OpenClawGateway:
             "specRevision": SPEC_REVISION,
             "capabilities": self._dialect.capabilities(CAPABILITIES),
             "profiles": list(PROFILES),
-            "policies": {**POLICIES, "dst": self._dialect.dst},
+            "policies": {
+                **POLICIES,
+                "dst": self._dialect.dst,
+                "manualOneShot": self._dialect.manual_one_shot,
+            },
             "latenessMs": LATE_MS,
         }
 

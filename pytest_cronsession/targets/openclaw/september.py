@@ -58,6 +58,7 @@ SEPTEMBER = Dialect(
     gains=("store.seed",),
     names_runs=True,
     dst="ocps",
+    manual_one_shot="keep",
     methods=frozenset({"cron.get", "tasks.list", "tasks.cancel"}),
     # There is no channel to announce on; but for target current, it is called delivery when the reply is
     # written into the bound conversation.
