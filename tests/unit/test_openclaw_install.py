@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +204,61 @@ def test_an_incomplete_folder_is_replaced(tmp_path: Path, npm: Node) -> None:
     root = install.install("2026.9.6", tmp_path / "c", npm, silent)
     assert not (root / "rubbish").exists()
     assert package.package_problem(root) is None
+
+
+def test_what_a_killed_process_left_is_swept(
+    tmp_path: Path, npm: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had no time to do so itself, and the folder may hold hundreds of megabytes."""
+    home = tmp_path / "c" / "openclaw"
+    (home / "2026.9.6.part-abc" / "node_modules").mkdir(parents=True)
+    (home / "2026.4.5.part-abc").mkdir()  # somebody may be installing that just now
+    monkeypatch.setenv("FAKE_NPM", "fail")
+    monkeypatch.setenv("FAKE_CODE", "ENOTFOUND")
+    with pytest.raises(RegistryUnreachable):
+        install.install("2026.9.6", tmp_path / "c", npm, silent)
+    assert left(tmp_path / "c") == ["2026.4.5.part-abc"]
+
+
+def test_npm_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
+    """Also when that is killed: npm would go on for a minute, in a folder that nobody sweeps any more."""
+    script = tmp_path / "hanging.py"
+    script.write_text("import time\ntime.sleep(600)")
+    asked = subprocess.Popen(
+        [sys.executable, "-c", ASKS, str(tmp_path / "c"), sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+    )
+    assert asked.stdout is not None
+    pid = int(asked.stdout.readline())
+    asked.kill()
+    asked.wait()
+    asked.stdout.close()
+    limit = time.monotonic() + 20
+    while _lives(pid):
+        assert time.monotonic() < limit, "npm goes on"
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process, and it is more than the entry of one that ended."""
+    said = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return bool(said.strip()) and not said.startswith("Z")
+
+
+ASKS = """
+import sys
+from pathlib import Path
+from pytest_cronsession.targets.openclaw import install, process
+from pytest_cronsession.targets.openclaw.node import Node
+
+class Told(process.ProcessGroup):
+    def __init__(self, *given):
+        super().__init__(*given)
+        print(self.pid, flush=True)
+
+install.ProcessGroup = Told
+cache, python, script = sys.argv[1:]
+install.install("2026.9.6", Path(cache), Node(Path(python), (python, script)), lambda line: None)
+"""
 
 
 @pytest.mark.parametrize(

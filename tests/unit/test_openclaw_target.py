@@ -293,10 +293,10 @@ def test_the_group_ends_with_the_python_that_started_it(
         [
             "import os, signal, sys",
             "from pathlib import Path",
-            "from pytest_cronsession.targets.openclaw.process import GatewayProcess",
+            "from pytest_cronsession.targets.openclaw.process import ProcessGroup",
             f"root = Path({str(fake.root)!r})",
             f"child = {held + 'import time; time.sleep(600)'!r}",
-            "process = GatewayProcess([sys.executable, '-c', child], dict(os.environ), root, root / 'log')",
+            "process = ProcessGroup([sys.executable, '-c', child], dict(os.environ), root, root / 'log')",
             "os.read(os.open(root / 'up', os.O_RDONLY), 1)",
             end,
         ]
@@ -311,7 +311,7 @@ def test_the_log_tail_is_this_process_own(tmp_path: Path) -> None:
     log.write_text("an earlier life\n")
 
     async def once() -> str:
-        child = process.GatewayProcess(
+        child = process.ProcessGroup(
             [sys.executable, "-c", "print('\\x1b[31mred\\x1b[0m')"], dict(os.environ), tmp_path, log
         )
         while child.exit_code is None:

@@ -7,9 +7,9 @@ final place is always whole, whoever was interrupted.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from ...outcomes import TargetUsageError
 from .node import EXTRA, Node
 from .package import package_problem
+from .process import ProcessGroup
 from .provision import Provision, provision_for
 
 TICK_S = 5.0
@@ -103,6 +104,9 @@ def _install(version: str, home: Path, final: Path, node: Node, say: Callable[[s
     started = time.monotonic()
     usual = provision_for(version).usual
     say(f"openclaw {version}: installing from npm into {final} (usually {usual})")
+    for stale in home.glob(f"{version}.part-*"):
+        # Of a process that was killed: whoever installs this version holds its lock.
+        shutil.rmtree(stale, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{version}.part-", dir=home))
     try:
         _npm(version, folder, node, say, started)
@@ -127,28 +131,19 @@ def _npm(version: str, folder: Path, node: Node, say: Callable[[str], None], sta
     log = folder / "npm.log"
     command = [*node.npm, "install", *FLAGS, f"openclaw@{version}"]
     try:
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
-            )
+        process = ProcessGroup(command, os.environ, folder, log)
     except OSError as error:
         raise TargetUsageError(f"target openclaw@{version}: npm cannot be run: {error}: {EXTRA}") from error
     try:
-        while True:
-            try:
-                code = process.wait(timeout=TICK_S)
-                break
-            except subprocess.TimeoutExpired:
-                elapsed = time.monotonic() - started
-                if elapsed > LIMIT_S:
-                    raise TargetUsageError(
-                        f"target openclaw@{version}: npm did not end within {LIMIT_S:g} s\n{_tail(log)}"
-                    ) from None
-                say(f"openclaw {version}: still installing, {elapsed:.0f} s")
+        while (code := process.wait(TICK_S)) is None:
+            elapsed = time.monotonic() - started
+            if elapsed > LIMIT_S:
+                raise TargetUsageError(
+                    f"target openclaw@{version}: npm did not end within {LIMIT_S:g} s\n{_tail(log)}"
+                )
+            say(f"openclaw {version}: still installing, {elapsed:.0f} s")
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        process.kill()
     if code != 0:
         raise failure(version, code, _tail(log))
 

@@ -13,7 +13,7 @@ from ...outcomes import TargetError
 from .config import Launch, free_port, prepare, remove_shared_leftovers
 from .device import Device
 from .package import TESTED_VERSIONS, Package
-from .process import GatewayProcess
+from .process import ProcessGroup
 from .rpc import Login, RpcClient, RpcError, RpcGone, connect
 from .timeline import LATE_MS, REAL_BELOW_MS, Model, Timeline
 from .versions import dialect_for
@@ -30,7 +30,7 @@ class Instance:
     """A gateway that was let in to. Made by :func:`boot`, on the event loop that uses it."""
 
     def __init__(
-        self, package: Package, launch: Launch, process: GatewayProcess, clock: NodeClock, model: Model
+        self, package: Package, launch: Launch, process: ProcessGroup, clock: NodeClock, model: Model
     ) -> None:
         self.package = package
         self.launch = launch
@@ -181,7 +181,7 @@ async def boot(package: Package, params: Mapping[str, Any]) -> Instance:
             raise TargetError("gateway/start", f"OpenClaw cannot be started: {error}") from error
         try:
             env = {**launch.env, **clock.env(launch.env)}
-            process = GatewayProcess(launch.argv, env, launch.workspace, launch.console_log)
+            process = ProcessGroup(launch.argv, env, launch.workspace, launch.console_log)
         except OSError as error:
             clock.close()
             raise TargetError("gateway/start", f"OpenClaw cannot be started: {error}") from error
@@ -198,7 +198,7 @@ async def boot(package: Package, params: Mapping[str, Any]) -> Instance:
     raise AssertionError("unreachable")
 
 
-def _exit_code(process: GatewayProcess) -> int | None:
+def _exit_code(process: ProcessGroup) -> int | None:
     return process.exit_code
 
 

@@ -1,4 +1,4 @@
-"""The gateway's process group: started, watched, and ended without anything left over."""
+"""A process group, a gateway's or npm's: started, watched, and ended without anything left over."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Ends the group when its standard input ends, which it does however this Python ends, SIGKILL included.
 _GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null'
 _TAIL_BYTES = 16_384
-_alive: WeakSet[GatewayProcess] = WeakSet()
+_alive: WeakSet[ProcessGroup] = WeakSet()
 
 
-class GatewayProcess:
+class ProcessGroup:
     """One process in a session and group of its own, its output in ``log``.
 
     Raises :class:`OSError` if it cannot be started.
@@ -64,6 +64,12 @@ class GatewayProcess:
     def exit_code(self) -> int | None:
         """None while it runs; negative: the signal that ended it."""
         return self._process.poll()
+
+    def wait(self, timeout_s: float) -> int | None:
+        """The exit code; None if it still runs when ``timeout_s`` have passed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return self.exit_code
 
     def tail(self, lines: int = 30) -> str:
         """The end of what it printed, without colours."""

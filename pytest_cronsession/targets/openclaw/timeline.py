@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from ...clock.node_clock import NodeClock
 from ...outcomes import TargetError
-from .process import GatewayProcess
+from .process import ProcessGroup
 
 Json = dict[str, Any]
 
@@ -46,7 +46,7 @@ class Timeline:
     def __init__(
         self,
         clock: NodeClock,
-        process: GatewayProcess,
+        process: ProcessGroup,
         model: Model,
         jobs: Callable[[str], Awaitable[list[Json]]],
     ) -> None:
@@ -112,7 +112,7 @@ class Timeline:
 class _Stillness:
     """Whether a gateway has stopped working at what it does: nothing new, and no processor time."""
 
-    def __init__(self, process: GatewayProcess) -> None:
+    def __init__(self, process: ProcessGroup) -> None:
         self._process = process
         self._state: object = None
         self._note()
