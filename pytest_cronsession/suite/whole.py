@@ -26,7 +26,7 @@ EVERYTHING = (
     *(*LAWS, CRASHED, INTERRUPTED, DURABLE, CAUGHT_UP, NOT_OWED, JUMPED, UNTOUCHED),
     *(OVERLAPPED, AS_ACCEPTED, GONE, COMPLETE, NEXT, RESTS),
 )
-SIZES = {"full": (12, 35), "thorough": (60, 60)}
+SIZES = {"full": (12, 35), "thorough": (40, 50)}
 # Late runs may be spread over so many minutes after a start.
 _CALM = 5
 
@@ -39,6 +39,7 @@ class Whole(Leftovers):
         # Of the jobs that missed slots: what they may run late; and whose question that is.
         self.owed: dict[int, list[Due]] = {}
         self.asked: dict[int, str] = {}
+        self.calm = 0
         self.crashes = 0
         self.over_and_done: set[str] = set()
 
@@ -53,8 +54,12 @@ class Whole(Leftovers):
 
     def _due(self, gear: Gear, until: int) -> list[Due]:
         dues = super()._due(gear, until)
-        gear.waited = gear.waited or id(gear) in self.owed
-        return [*self.owed.get(id(gear), []), *dues]
+        if id(gear) not in self.owed:
+            return dues
+        gear.waited = True
+        # While late runs are spread, what falls due may be taken for one of them.
+        soon = [Due(self.calm, False, since=due.at) if due.at <= self.calm else due for due in dues]
+        return [*self.owed[id(gear)], *soon]
 
     # --- what happens ----------------------------------------------------------------------------------
 
@@ -177,12 +182,12 @@ class Whole(Leftovers):
 
     def _miss(self, until: int, late: Any, owed: str, untouched: str) -> None:
         """Take down what falls into the time until then, before it is over."""
+        self.calm = until + (_CALM - 1) * MINUTE
         for gear in self.book.gears:
             missed = self.book.slots(gear, self.d.now, until)
             self.asked[id(gear)] = owed if missed else untouched
             if missed:
-                calm = until + (_CALM - 1) * MINUTE
-                self.owed[id(gear)] = [Due(calm, due.must, since=until) for due in late(gear, missed)]
+                self.owed[id(gear)] = [Due(self.calm, due.must, since=until) for due in late(gear, missed)]
 
     def _recover(self) -> None:
         """Let what is late run, and look at that."""

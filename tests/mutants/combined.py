@@ -79,22 +79,6 @@ class CancelForgetsAnEdit(Altered):
         wrap(engine.runner, "finished", finished)
 
 
-@wrong("openclaw#133223", "SCH-030")
-class TimeOutAfterAStartBlocks(Altered):
-    """A job whose run timed out counts as running, where it was not added in this process."""
-
-    def alter(self, engine: Engine) -> None:
-        old, stuck = {job.id for job in engine.store.jobs()}, set[str]()
-
-        def finished(inner: Callable[[Run, Job], Any], run: Run, job: Job) -> Any:
-            if run.status == "timeout" and job.id in old:
-                stuck.add(job.id)
-            return inner(run, job)
-
-        wrap(engine.runner, "finished", finished)
-        wrap(engine.scheduler, "busy", lambda inner, job_id: job_id in stuck or inner(job_id))
-
-
 @wrong("bugs:R10", "REA-005")
 class EditedRunsLeaveTheirReceipt(Altered):
     """The receipt of a run during which its job was edited belongs to nobody, and stays."""
