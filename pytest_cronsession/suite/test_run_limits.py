@@ -210,3 +210,21 @@ def test_the_latest_runs_are_listed_and_no_more(cronsession_driver: Driver) -> N
         sorted(left) == sorted(made[-3:]),
         f"of six runs numbers {sorted(made.index(i) + 1 for i in left if i in made)} are listed, maxRuns is 3",
     )
+
+
+@requirement("CS-RUN-022")
+@pytest.mark.cronsession_config(runHistory={"maxAgeMs": 120 * MINUTE})
+def test_runs_are_listed_for_their_time(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add()
+    run, began = d.run_now(job).run, d.now
+    if run is None:
+        d.fail("a run that has just ended is not listed")
+    assert run is not None
+    d.advance_to(began + 120 * MINUTE - d.hello.lateness_ms - d.hello.resolution_ms - 1000)
+    told = f"a run of {instant(began)} is {{}} at {{}}, maxAgeMs is two hours"
+    there = any(r.id == run.id for r in d.runs(job))
+    d.expect(there, told.format("not listed", instant(d.now)))
+    d.advance_to(began + 120 * MINUTE + sweep_ms(d) + 1)
+    there = any(r.id == run.id for r in d.runs(job))
+    d.expect(not there, told.format("listed", instant(d.now)))

@@ -316,3 +316,22 @@ class DueForgetsTheRun(Altered):
             return inner(job_id, due=due and not at_slot)
 
         wrap(engine.scheduler, "trigger", trigger)
+
+
+@wrong("openclaw#95651", "RUN-022")
+class HistoryHasNoAge(Altered):
+    """Of maxAgeMs nothing comes: runs are listed until there are too many."""
+
+    def alter(self, engine: Engine) -> None:
+        wrap(engine.store, "expire_runs", lambda inner, before_ms: None)
+
+
+@wrong("bugs:R12", "RUN-022")
+class HistoryForgetsEarly(Altered):
+    """Runs go when half of maxAgeMs has passed."""
+
+    def alter(self, engine: Engine) -> None:
+        age = engine.settings.run_history_age_ms or 0
+        wrap(engine.store, "expire_runs", lambda inner, before_ms: inner(before_ms + age // 2))
+        if age:
+            wrap(engine, "_history_is_due", lambda inner, now: True)
