@@ -212,17 +212,18 @@ _FEW_DST = (_DST[0], _DST[1], _DST[4])
 @pytest.mark.cronsession_start(_DST[0][0])
 def test_gaps_and_overlaps_follow_the_policy(cronsession_driver: Driver) -> None:
     d = cronsession_driver
+    dst = d.hello.policy("dst")
     for began, expr, tz in _DST if d.few(len(_DST), len(_FEW_DST)) == len(_DST) else _FEW_DST:
-        _around_a_change(d, int(datetime.fromisoformat(began).timestamp() * 1000), expr, tz)
+        _around_a_change(d, int(datetime.fromisoformat(began).timestamp() * 1000), expr, tz, dst)
 
 
-def _around_a_change(driver: Driver, began: int, expr: str, tz: str) -> None:
+def _around_a_change(driver: Driver, began: int, expr: str, tz: str, dst: str) -> None:
     """In a world that begins then; one that takes seconds to boot is used again, and crosses the months between."""
     d = driver if driver.budget.limited or driver.now == began else driver.spawn(start_ms=began)
     try:
         d.advance_to(max(d.now, began))
         until = d.now + (4 if expr.startswith("*") else 76) * 60 * MINUTE
-        slots = cron_slots(expr, tz, d.now, until, d.hello.policy("dst"))
+        slots = cron_slots(expr, tz, d.now, until, dst)
         job = d.add(cron(expr, tz))
         step_through(d, job, slots, until, zone=tz)
         d.retire(job.id)

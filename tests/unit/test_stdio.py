@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,16 @@ def child(tmp_path: Path, body: str) -> StdioChannel:
 
 
 def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().split()[2] == "Z"
+    """Whether the process ends; one that was killed may need a moment on a busy machine."""
+    limit = time.monotonic() + 20
+    while time.monotonic() < limit:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().split()[2]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+    return False
 
 
 def ask(channel: StdioChannel, timeout: float = 20.0) -> dict[str, object]:
