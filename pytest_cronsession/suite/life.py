@@ -40,7 +40,7 @@ class Life(Story):
             raise ended[0]
         self.ended = ended
         # A boot may take ten seconds, and where there is one life only it may be lived where the test is.
-        self.guest = driver.budget.limited and law == BOUNDED
+        self.guest = driver.budget.limited and law in (STABLE, BOUNDED)
         try:
             self.d = driver if self.guest else driver.spawn(unlimited(driver) if law == STABLE else None)
         except TargetError as error:
@@ -161,4 +161,4 @@ class Life(Story):
 
 def explore(driver: Driver, law: str, life: type[Life] = Life) -> None:
     """Live through many lives of one kind; raises the shrunk failure, with the steps that broke the law."""
-    live(driver, lambda ended: life(driver, law, ended), SIZES, 1)
+    live(driver, lambda ended: life(driver, law, ended), SIZES, 1, short=12)

@@ -61,14 +61,20 @@ def test_idle_rows_go_by_age(cronsession_driver: Driver) -> None:
         d.expect(row.key in left, f"{row.key} was active within pruneAfterMs and is gone")
 
 
+# One world for both: a boot may take ten seconds.
+both_limits = pytest.mark.cronsession_config(
+    maintenance={"mode": "enforce", "pruneAfterMs": 2 * HOUR, "maxEntries": 3}
+)
+
+
 @requirement("CS-MNT-003")
-@pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 1000 * HOUR, "maxEntries": 5})
+@both_limits
 def test_the_cap_keeps_the_most_recent_rows(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    names = [d.fresh_name("chat") for _ in range(d.few(8, 6))]
+    names = [d.fresh_name("chat") for _ in range(d.few(7, 5))]
     rows: dict[str, Session] = {}
     # The oldest row is active again before there are too many: it is one of those that stay.
-    for name in [*names[:4], names[0], *names[4:]]:
+    for name in [*names[:3], names[0], *names[3:]]:
         if name in rows:
             d.say(wish("named", name=name))
             rows[name] = replace(rows[name], updated_ms=d.now)
@@ -78,12 +84,13 @@ def test_the_cap_keeps_the_most_recent_rows(cronsession_driver: Driver) -> None:
     d.advance_to(d.now + sweep_ms(d))
     known = {s.key for s in rows.values()}
     left = [s for s in d.sessions() if s.key in known]
-    d.judge(cap_findings(list(rows.values()), left, 5))
-    d.expect(bool(left), "the cap removed every row")
+    d.judge(cap_findings(list(rows.values()), left, 3))
+    # A gateway that sweeps rarely may have taken them for their age by now.
+    d.expect(bool(left) or sweep_ms(d) + MINUTE > 2 * HOUR, "the cap removed every row")
 
 
 @requirement("CS-MNT-004")
-@pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 2 * HOUR, "maxEntries": 3})
+@both_limits
 def test_maintenance_leaves_a_run_under_way_alone(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     name = d.fresh_name("busy")

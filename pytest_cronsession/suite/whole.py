@@ -177,8 +177,8 @@ class Whole(Leftovers):
         if policy == "skip":
             return []
         count = len(missed) if policy == "all" else 1
-        # A late one-shot has some hours, which are not waited for.
-        return [Due(missed[-1], not gear.once)] * count
+        # A late one-shot has some hours, which are not waited for, and how long a grace is, nobody knows.
+        return [Due(missed[-1], not gear.once and policy != "grace")] * count
 
     def _miss(self, until: int, late: Any, owed: str, untouched: str) -> None:
         """Take down what falls into the time until then, before it is over."""

@@ -16,7 +16,7 @@ from pytest_cronsession.contract import Hello
 from pytest_cronsession.driver import Driver
 from pytest_cronsession.options import Options
 from pytest_cronsession.outcomes import ConformanceFailure
-from pytest_cronsession.spreading import world_of
+from pytest_cronsession.spreading import HeaviestFirst, world_of
 from pytest_cronsession.state import State
 from pytest_cronsession.suite.kit import EXAMPLES, examples
 from pytest_cronsession.worlds import World
@@ -123,3 +123,18 @@ def test_what_costs_real_time_has_a_budget(
     state = State(Options("x"), catalog.load(), None, PACKAGED, Selection(), aim, hello)
     assert state.budget_s == expected
     assert replace(state, options=Options("x", budget_s=60.0)).budget_s == 60.0
+
+
+def test_what_takes_long_is_begun_first() -> None:
+    """A whole life takes longer than some short tests, and as the last one it would keep one worker waiting."""
+    queue = HeaviestFirst()
+    for file, tests in (("session_keys", 12), ("life", 2), ("store", 9), ("runs", 1)):
+        queue[f"cronsession/test_{file}.py "] = {f"test_{n}": False for n in range(tests)}
+    order = [queue.popitem(last=False)[0] for _ in range(4)]
+    assert [scope.split("test_")[1] for scope in order] == [
+        "store.py ",
+        "life.py ",
+        "session_keys.py ",
+        "runs.py ",
+    ]
+    assert not queue
