@@ -16,7 +16,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from .collection import PREFIX, Suite
 
-_WORLD = ("cronsession_config", "cronsession_host", "cronsession_last")
+_WORLD = ("cronsession_config", "cronsession_host")
 
 
 # Seconds that a test of a file takes on a gateway whose runs take two and whose boot takes ten, in proportion.
@@ -69,7 +69,6 @@ def world_of(node_id: str, suite: Suite) -> str | None:
         return None
     module = importlib.import_module(f"{suite.package}.{file.removeprefix(f'{PREFIX}/').removesuffix('.py')}")
     function = getattr(module, name.partition("[")[0], None)
-    own, shared = getattr(function, "pytestmark", []), getattr(module, "pytestmark", [])
-    marks = [*own, *(shared if isinstance(shared, list) else [shared])]
+    marks = getattr(function, "pytestmark", [])
     asked = sorted(repr((m.name, m.args, sorted(m.kwargs.items()))) for m in marks if m.name in _WORLD)
     return f"{file} {' '.join(asked)}"

@@ -185,6 +185,7 @@ def _around_the_change(d: Driver, expr: str) -> None:
 
 
 @requirement("CS-SCH-013")
+@pytest.mark.cronsession_tier("full")
 @pytest.mark.parametrize(
     "expr", [pytest.param("15 30 2 * * *", marks=_GAP), pytest.param("15 30 1 * * *", marks=_OVERLAP)]
 )

@@ -32,7 +32,7 @@ def test_cron_slots_match_the_oracle(cronsession_driver: Driver) -> None:
 
 
 _DIALECT = (
-    *("0 9 * * MON-FRI", "0 0 1,15 * 3", "*/15 * * * *"),
+    *("*/15 * * * *", "0 9 * * MON-FRI", "0 0 1,15 * 3"),
     *("30 6 * * 7", "0 */5 * JAN-DEC *", "5-20/5 8 * * *"),
 )
 

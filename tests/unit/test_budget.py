@@ -97,10 +97,12 @@ def test_tests_of_one_world_stay_together() -> None:
     )
 
 
-def test_what_a_module_asks_for_counts_too() -> None:
-    where = world_of("cronsession/test_store.py::test_a_removed_job_stays_removed", PACKAGED)
-    assert where is not None
-    assert "cronsession_last" in where
+def test_what_crashes_a_gateway_goes_to_the_worker_that_has_it() -> None:
+    """A costly world is kept over a crash, and another worker would have to boot one."""
+    last = "cronsession/test_reaper.py::test_receipts_from_before_a_restart_go"
+    assert world_of(last, PACKAGED) == world_of(
+        "cronsession/test_reaper.py::test_receipts_of_a_live_job_go", PACKAGED
+    )
 
 
 def test_anybody_elses_test_is_on_its_own() -> None:
