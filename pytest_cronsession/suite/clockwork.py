@@ -27,7 +27,7 @@ from .life import unlimited
 from .lives import Story, happens, live
 
 PUNCTUAL = "CS-SCH-030"
-SIZES = {"full": (30, 30), "thorough": (100, 50)}
+SIZES = {"full": (30, 30), "thorough": (45, 40)}
 
 
 class Clockwork(Story):

@@ -19,7 +19,7 @@ from .lives import happens, live
 
 BUSY, REPEATED, DISABLED, NOT_DUE = "CS-RUN-003", "CS-RUN-010", "CS-RUN-013", "CS-RUN-019"
 OUTCOMES = (PUNCTUAL, LISTED, TIMED_OUT, BUSY, CANCELLED, TOLD, SLOT, REPEATED, DISABLED, NOT_DUE)
-SIZES = {"full": (8, 30), "thorough": (25, 40)}
+SIZES = {"full": (8, 30), "thorough": (12, 40)}
 # Ends of time-outs keep to seconds of their own.
 LIMIT = 125_000
 PATIENCE = 3

@@ -19,7 +19,7 @@ from .lives import Story, happens, live
 from .places import Place, Said, place_of, wishes
 
 LAW = "CS-RES-034"
-SIZES = {"core": (6, 20), "full": (20, 35), "thorough": (80, 60)}
+SIZES = {"core": (6, 20), "full": (20, 35), "thorough": (30, 45)}
 
 
 @dataclass

@@ -15,7 +15,7 @@ from ..outcomes import ConformanceFailure
 from ..trace import instant
 
 # How many examples a property looks at.
-EXAMPLES = {"core": 12, "full": 40, "thorough": 120}
+EXAMPLES = {"core": 12, "full": 40, "thorough": 60}
 
 
 def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, **strategies: Any) -> None:

@@ -32,7 +32,7 @@ RETENTION = (
     *(OF_AGENT, MOVED, DONE, RESTARTED, KEPT_BUSY),
 )
 LAWS = (*OUTCOMES, IN_PLACE, STABLE, *RETENTION)
-SIZES = {"full": (8, 30), "thorough": (25, 40)}
+SIZES = {"full": (8, 30), "thorough": (12, 40)}
 KEPT_MS = 100 * MINUTE
 LIMITS = {"pruneAfterMs": 300 * MINUTE, "maxEntries": 6}
 

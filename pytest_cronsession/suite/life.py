@@ -18,7 +18,7 @@ from .lives import Story, happens, live
 STABLE, BOUNDED = "CS-SES-008", "CS-MNT-006"
 # Plain words: a gateway may refuse others.
 NAMES = ("alpha", "beta", "gamma")
-SIZES = {"core": (10, 18), "full": (16, 30), "thorough": (60, 50)}
+SIZES = {"core": (10, 18), "full": (16, 30), "thorough": (24, 40)}
 
 
 def unlimited(driver: Driver) -> dict[str, Any]:

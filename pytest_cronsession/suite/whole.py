@@ -26,7 +26,7 @@ EVERYTHING = (
     *(*LAWS, CRASHED, INTERRUPTED, DURABLE, CAUGHT_UP, NOT_OWED, JUMPED, UNTOUCHED),
     *(OVERLAPPED, AS_ACCEPTED, GONE, COMPLETE, NEXT, RESTS),
 )
-SIZES = {"full": (12, 35), "thorough": (40, 50)}
+SIZES = {"full": (12, 35), "thorough": (18, 45)}
 # Late runs may be spread over so many minutes after a start.
 _CALM = 5
 
