@@ -146,6 +146,8 @@ class Leftovers(Lodgers):
             return CRASHED if removed else None
         if removed:
             return DONE if gear.once else REMOVED
+        if not self.d.has("receipts"):
+            return None  # its only row may be that of the job, which may stay as long as the job does
         if left.restarted:
             return RESTARTED
         if left.ended != "answered":
