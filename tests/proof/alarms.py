@@ -77,11 +77,11 @@ def variant_trials(seeds: int) -> Iterator[Trial]:
         for seed in range(1, seeds + 1):
             number += 1
             yield _python(name, f"tests.variants.gateways:{name}", "full", seed, number)
-    for name in node.VARIANTS:
+    commands = {name: node.command("variant.mjs", [name]) for name in node.VARIANTS}
+    for name, command in {"gateway": node.command("gateway.mjs"), **commands}.items():
         for seed in range(1, seeds + 1):
             number += 1
-            target = f"stdio:{node.command('variant.mjs', [name])}"
-            yield Trial(f"node:{name}", target, "full", seed, ARRAY[number % len(ARRAY)])
+            yield Trial(f"node:{name}", f"stdio:{command}", "full", seed, ARRAY[number % len(ARRAY)])
 
 
 def _python(name: str, factory: str, tier: str, seed: int, number: int) -> Trial:
