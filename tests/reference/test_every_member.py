@@ -19,7 +19,7 @@ import pytest
 from cronsession_reference.checks import shorten
 from cronsession_reference.errors import Refused
 
-from .test_bad_input import BIG, HUGE, INFINITY, NAN, T0, TRAVERSAL, put
+from .test_bad_input import BIG, CONFIG, HUGE, INFINITY, NAN, SPEC, T0, TRAVERSAL, put
 
 SCHEMAS = Path(__file__).parents[2] / "specs" / "schemas"
 HOUR = 3_600_000
@@ -152,19 +152,6 @@ def must_say(reason: str, value: Any) -> str | None:
 # Jobs ----------------------------------------------------------------------------------------------
 
 JOB = members("job.schema.json", "$defs/spec")
-SPEC: dict[str, Any] = {
-    "name": "n",
-    "agent": "main",
-    "enabled": True,
-    "schedule": {"kind": "cron", "expr": "0 7 * * *", "tz": "Europe/Berlin", "staggerMs": 1000},
-    "session": {"target": "isolated", "mode": "shared", "key": "k"},
-    "payload": {"kind": "agentTurn", "text": "x"},
-    "timeoutMs": 1000,
-    "deleteAfterRun": False,
-    "retry": {"maxRetries": 2, "backoffMs": [1000, 2000]},
-    "maxFailures": 3,
-    "catchUp": {"policy": "once", "maxLatenessMs": 1000},
-}
 OTHERS: dict[str, Any] = {
     "schedule.atMs": {"schedule": {"kind": "at", "atMs": T0 + HOUR}},
     "schedule.everyMs": {"schedule": {"kind": "every", "everyMs": HOUR}},
@@ -274,20 +261,6 @@ def _reaches(sample: Any, path: Path_) -> bool:
 # The configuration ---------------------------------------------------------------------------------
 
 CONFIG_MEMBERS = members("config.schema.json")
-CONFIG: dict[str, Any] = {
-    "agents": ["main", "work"],
-    "sessionRetentionMs": 1000,
-    "maintenance": {
-        "mode": "enforce",
-        "pruneAfterMs": 1000,
-        "maxEntries": 5,
-        "maxDiskBytes": 5000,
-        "highWaterBytes": 4000,
-    },
-    "maxConcurrentRuns": 3,
-    "runHistory": {"maxRuns": 5, "maxAgeMs": 1000},
-    "archiveMs": 1000,
-}
 
 
 def on_disk(folder: Path) -> dict[str, str]:
