@@ -182,10 +182,11 @@ class Script:
 
     def _let_go(self, chosen: Callable[[Turn], bool]) -> None:
         with self._changed:
-            due = [t for t in self._turns if t.state == "held" and chosen(t)]
-            for turn in due:
-                turn.state = "open"
-        for turn in due:
+            held = [t for t in self._turns if t.state == "held" and chosen(t)]
+            for turn in held:
+                # One whose client has gone is answered to nobody, whether or not its thread has noticed.
+                turn.state = "open" if turn.alive() else "aborted"
+        for turn in held:
             # False where the waiting call has just been cancelled: setting a result would raise here.
             if turn.released.set_running_or_notify_cancel():
                 turn.released.set_result(None)

@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             except NotYet:
                 if not _connected(self.connection):
                     return False
-        return True
+        return turn.state != "aborted"
 
     def _json(self, status: int, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()

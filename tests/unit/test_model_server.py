@@ -184,6 +184,21 @@ def test_a_client_that_goes_away_leaves_no_held_turn(server: ModelServer, client
     assert client.turns() == {"open": 0, "held": 0}
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_turn_whose_client_has_gone_is_not_answered_by_its_release(
+    server: ModelServer, stream: bool
+) -> None:
+    script = server.script
+    script.plan("a", hold(1000))
+    body = json.dumps(chat("a", stream=stream)).encode()
+    with raw(server, body, f"Content-Length: {len(body)}"):
+        assert script.wait_for(lambda: script.held_turns() == 1, WAIT_S)
+    script.now_ms = 1000
+    script.release_due(1000)
+    assert script.wait_for(lambda: script.turns("a")[0].state not in ("open", "held"), WAIT_S)
+    assert script.turns("a")[0].state == "aborted"
+
+
 def test_closing_the_server_answers_what_is_held() -> None:
     server = ModelServer(Script())
     server.script.plan("a", HANG)
