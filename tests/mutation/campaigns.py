@@ -72,7 +72,7 @@ def _own_tests() -> int:
 
 OWN_TESTS = ("checkers", "oracle", "dialect", "baseline", "catalog", "verdict")
 CAMPAIGNS = {
-    "reference": Campaign("reference", [f"{REFERENCE}.{name}" for name in AREAS], (REFERENCE,), 120, 0.85),
+    "reference": Campaign("reference", [f"{REFERENCE}.{name}" for name in AREAS], (REFERENCE,), 300, 0.85),
     "judges": Campaign(
         "judges",
         [f"{JUDGES}.{name}" for name in ("checkers", "oracle", "baseline", "catalog")],
