@@ -16,7 +16,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from .collection import PREFIX, Suite
 
-_WORLD = ("cronsession_config", "cronsession_host")
+_WORLD = ("cronsession_config", "cronsession_host", "cronsession_start")
 
 
 # Seconds that a test of a file takes on a gateway whose runs take two and whose boot takes ten, in proportion.
@@ -33,11 +33,19 @@ _USUAL_WEIGHT = 2
 
 
 class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
-    """Scopes and their tests: what takes long is begun first, so that the workers end together."""
+    """Scopes and their tests: what takes long is begun first, so that the workers end together.
+
+    But those that ask for worlds of their own come before all others, for which a worker then boots once.
+    """
 
     def popitem(self, last: bool = True) -> tuple[str, dict[str, bool]]:
-        scope = max(self, key=lambda scope: _weight(scope, len(self[scope])))
+        scope = max(self, key=lambda scope: (_asks(scope), _weight(scope, len(self[scope]))))
         return scope, self.pop(scope)
+
+
+def _asks(scope: str) -> bool:
+    """Whether :func:`world_of` had more to say about its world than the file."""
+    return bool(scope.partition(".py ")[2])
 
 
 def _weight(scope: str, tests: int) -> int:

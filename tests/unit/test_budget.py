@@ -140,3 +140,10 @@ def test_what_takes_long_is_begun_first() -> None:
         "runs.py ",
     ]
     assert not queue
+
+
+def test_worlds_of_their_own_come_before_the_one_for_all_others() -> None:
+    queue = HeaviestFirst()
+    for scope, tests in (("test_store.py ", 9), ("test_maintenance.py ('maxEntries', 3)", 1)):
+        queue[f"cronsession/{scope}"] = {f"test_{n}": False for n in range(tests)}
+    assert queue.popitem(last=False)[0] == "cronsession/test_maintenance.py ('maxEntries', 3)"
