@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from typing import Any
@@ -71,6 +72,26 @@ def test_an_empty_baseline_is_fine() -> None:
 def test_what_is_wrong_is_told_with_file_entry_and_fix(document: Any, told: str) -> None:
     with pytest.raises(BaselineError, match=f"^baseline b.json.*{told}"):
         read(document)
+
+
+def test_three_near_ids_are_offered() -> None:
+    document = {"schema": 1, "entries": [GOOD | {"id": "cs-res-009"}]}
+    with pytest.raises(BaselineError) as raised:
+        parse(json.dumps(document).encode(), "b.json", [f"CS-RES-00{n}" for n in range(1, 6)])
+    offered = str(raised.value).partition("did you mean ")[2].removesuffix("?").split(" or ")
+    assert len(set(offered)) == 3
+
+
+def test_of_several_unknown_members_the_first_is_named() -> None:
+    with pytest.raises(BaselineError, match=r"unknown member 'a'.*allowed: entries, schema, target"):
+        read({"schema": 1, "entries": [], "c": 1, "a": 1, "b": 1})
+
+
+def test_a_baseline_cannot_be_changed() -> None:
+    found = read({"schema": 1, "entries": [GOOD]})
+    for thing, member in ((found, "target"), (found.entries["CS-RES-001"], "reason")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, member, "another")
 
 
 @pytest.mark.parametrize(

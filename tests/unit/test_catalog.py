@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from typing import Any
@@ -107,7 +108,31 @@ def test_selection_by_profile_and_capabilities() -> None:
     )
     assert list(catalog.select(loaded, profiles=["scheduler"])) == ["CS-SCH-001"]
     assert list(catalog.select(loaded, capabilities=["trigger"])) == ["CS-RES-001", "CS-SCH-001"]
+    assert list(catalog.select(loaded, capabilities=["crash"])) == ["CS-RES-001", "CS-RES-002", "CS-SCH-001"]
     assert list(catalog.select(loaded)) == ["CS-RES-001", "CS-RES-002", "CS-SCH-001"]
+
+
+def test_without_a_tier_all_are_selected() -> None:
+    loaded = parsed(*(row(f"CS-RES-00{n}", tier=t) for n, t in enumerate(catalog.TIERS)))
+    assert list(catalog.select(loaded)) == list(loaded.requirements)
+
+
+def test_a_row_that_says_no_more_is_of_the_first_revision_and_always_in_force() -> None:
+    plain = catalog.Requirement("CS-RES-001", "resolver", "sessions", "MUST", "core", "It MUST hold.")
+    assert (plain.since, plain.conditional, plain.untestable) == (1, False, "")
+    assert parsed(row("CS-RES-001"))["CS-RES-001"] == plain
+
+
+def test_a_catalogue_cannot_be_changed_and_is_no_wall_of_text() -> None:
+    loaded = parsed(row("CS-RES-001"))
+    for thing, member in (
+        (loaded, "revision"),
+        (loaded["CS-RES-001"], "id"),
+        (loaded.profiles["sessions"], "name"),
+    ):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, member, "another")
+    assert "CS-RES-001" not in repr(loaded)
 
 
 def test_what_does_not_apply_has_a_reason() -> None:
@@ -129,3 +154,13 @@ def test_near_ids_are_offered() -> None:
     loaded = parsed(row("CS-RES-001"), row("CS-SCH-001", profile="scheduler"))
     assert loaded.nearest("cs-res-011")[0] == "CS-RES-001"
     assert loaded.nearest("ZZ") == []
+
+
+def test_no_more_than_three_are_offered() -> None:
+    loaded = parsed(*(row(f"CS-RES-00{n}") for n in range(5)))
+    assert len(loaded.nearest("CS-RES-009")) == 3
+
+
+def test_only_what_resembles_it_is_offered() -> None:
+    loaded = parsed(row("CS-RES-001"), row("CS-MNT-114", profile="scheduler"))
+    assert loaded.nearest("CS-RES-01") == ["CS-RES-001"]
