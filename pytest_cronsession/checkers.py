@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from .contract import Run, Session
@@ -66,13 +67,12 @@ def fresh_context(turns: Iterable[Turn], others: Iterable[Turn]) -> list[str]:
 def overlap_findings(runs: Sequence[Run]) -> list[str]:
     """No two runs of one job at the same time (touching ends are fine)."""
     findings = []
-    timed = sorted((r for r in runs if r.started_ms is not None), key=lambda r: (r.started_ms or 0, r.id))
-    for first, second in pairwise(timed):
-        end = first.ended_ms
-        if end is None or end > (second.started_ms or 0):
-            findings.append(
-                f"run {second.id} started at {instant(second.started_ms)} while {first.id} was under way"
-            )
+    timed = sorted(
+        ((r.started_ms, r.id, r.ended_ms) for r in runs if r.started_ms is not None), key=itemgetter(0, 1)
+    )
+    for (_, first, ended), (began, second, _) in pairwise(timed):
+        if ended is None or ended > began:
+            findings.append(f"run {second} started at {instant(began)} while {first} was under way")
     return findings
 
 
@@ -89,13 +89,13 @@ def cap_findings(
     over = len([s for s in after if s.key not in busy]) - limit
     if over > 0:
         findings.append(f"{len(after)} rows, {over} more than maxEntries {limit} allows")
-    known = sorted((s for s in before if s.key not in busy), key=lambda s: s.updated_ms or 0)
-    lost = [s for s in known if s.key not in kept]
-    stayed = [s for s in known if s.key in kept]
-    if lost and stayed and (lost[-1].updated_ms or 0) > (stayed[0].updated_ms or 0):
+    known = [(s.updated_ms, s.key) for s in before if s.key not in busy and s.updated_ms is not None]
+    newest_lost = max(((ms, key) for ms, key in known if key not in kept), default=None)
+    oldest_kept = min(((ms, key) for ms, key in known if key in kept), default=None)
+    if newest_lost and oldest_kept and newest_lost[0] > oldest_kept[0]:
+        (lost_ms, lost), (kept_ms, stayed) = newest_lost, oldest_kept
         findings.append(
-            f"row {lost[-1].key} (active {instant(lost[-1].updated_ms)}) went, "
-            f"{stayed[0].key} (active {instant(stayed[0].updated_ms)}) stayed"
+            f"row {lost} (active {instant(lost_ms)}) went, {stayed} (active {instant(kept_ms)}) stayed"
         )
     return findings
 

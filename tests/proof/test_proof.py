@@ -17,6 +17,19 @@ def test_every_requirement_that_can_be_judged_has_a_mutant() -> None:
     assert set(found.requirements) - set(found.untestable) - killed == set()
 
 
+def test_no_two_requirements_say_the_same() -> None:
+    """If exactly the same wrong gateways break two, either one is too many, or a gateway is missing."""
+    found = records()
+    broken_by: dict[str, set[str]] = {}
+    for wrong in (*found.mutants, *found.node_mutants):
+        for identity in wrong.breaks:
+            broken_by.setdefault(identity, set()).add(wrong.name)
+    alike: dict[frozenset[str], list[str]] = {}
+    for identity, names in broken_by.items():
+        alike.setdefault(frozenset(names), []).append(identity)
+    assert [sorted(ids) for ids in alike.values() if len(ids) > 1] == []
+
+
 def test_there_are_as_many_as_it_takes() -> None:
     found = records()
     assert len(found.mutants) + len(found.node_mutants) >= 120

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from pytest_cronsession.checkers import (
+    bound_findings,
     cap_findings,
     fresh_context,
     overlap_findings,
@@ -99,6 +101,11 @@ def test_lateness_beyond_the_distance_of_slots_is_no_duplicate() -> None:
     ]
 
 
+def test_without_a_lateness_only_the_slot_itself_will_do() -> None:
+    assert slot_findings([60_000], [60_000]) == []
+    assert slot_findings([60_000], [60_001]) != []
+
+
 def test_findings_name_local_time_too() -> None:
     (finding,) = slot_findings([60_000], [], zone="Asia/Kolkata")
     assert finding == "missed slot 1970-01-01 00:01:00Z (Thu 05:31 Asia/Kolkata)"
@@ -168,6 +175,10 @@ def test_runs_at_the_same_time(runs: list[Run]) -> None:
     assert overlap_findings(runs) == ["run b started at 1970-01-01 00:00:10Z while a was under way"]
 
 
+def test_a_start_that_is_told_twice_is_looked_at_once_more() -> None:
+    assert len(overlap_findings([run("a", 0, None, "running"), run("a", 0, 5)])) == 1
+
+
 # --- the cap of the store ---------------------------------------------------------------------------------
 
 
@@ -202,3 +213,67 @@ def test_of_equally_old_rows_any_may_go() -> None:
 def test_rows_that_nobody_knew_before_only_count() -> None:
     assert cap_findings([row("a", 5)], [row("b", 9)], 1) == []
     assert cap_findings([], [row("b"), row("c")], 1) == ["2 rows, 1 more than maxEntries 1 allows"]
+
+
+def test_of_several_the_newest_that_went_and_the_oldest_that_stayed_are_named() -> None:
+    before = [row(key, minutes * MINUTE) for minutes, key in enumerate("abcdef")]
+    assert cap_findings(before, [row("b"), row("d"), row("f")], 3) == [
+        "row e (active 1970-01-01 00:04:00Z) went, b (active 1970-01-01 00:01:00Z) stayed"
+    ]
+
+
+def test_the_newest_that_went_may_be_older_than_all_that_stayed() -> None:
+    before = [row(key, minutes * MINUTE) for minutes, key in enumerate("abcdef")]
+    assert cap_findings(before, [row("d"), row("e"), row("f")], 3) == []
+
+
+def test_nothing_is_said_of_rows_whose_age_nobody_knows() -> None:
+    unknown = replace(row("a"), updated_ms=None)
+    assert cap_findings([unknown, row("b", 1)], [row("b")], 1) == []
+    assert cap_findings([unknown, row("b", -1)], [unknown], 1) == []
+
+
+# --- the bounds of the store ------------------------------------------------------------------------------
+
+LIMITS = {"maxEntries": 2, "pruneAfterMs": 10 * MINUTE}
+SWEPT, NOW = 100 * MINUTE, 103 * MINUTE
+
+
+def bounds(
+    rows: Sequence[Session], idle_since: dict[str, int] | None = None, in_use: Sequence[str] = ()
+) -> list[str]:
+    return bound_findings(
+        rows, LIMITS, now_ms=NOW, swept_ms=SWEPT, idle_since=idle_since or {}, in_use=in_use
+    )
+
+
+def test_a_store_within_its_bounds() -> None:
+    assert bounds([row("a", SWEPT), row("b", SWEPT)]) == []
+    assert bounds([]) == []
+
+
+def test_rows_that_a_sweep_should_have_found() -> None:
+    told = ["3 rows have stood for more than a sweep interval, maxEntries is 2"]
+    assert bounds([row("a", 0), row("b", 1), row("c", SWEPT)]) == told
+
+
+def test_rows_that_no_sweep_has_seen_yet_do_not_count() -> None:
+    assert bounds([row("a", 0), row("b", 1), row("c", SWEPT + 1)]) == []
+
+
+def test_rows_of_unknown_age_do_not_count() -> None:
+    assert bounds([row("a", 0), row("b", 1), replace(row("c"), updated_ms=None)]) == []
+
+
+def test_rows_in_use_may_stand_beyond_the_bounds() -> None:
+    rows = [row("a", 0), row("b", 1), row("c", 2)]
+    assert bounds(rows, {"a": 0}, in_use=["a"]) == []
+
+
+def test_an_idle_row_has_its_age_and_the_time_since_the_sweep() -> None:
+    oldest = SWEPT - 10 * MINUTE
+    assert bounds([row("a", 0)], {"a": oldest}) == []
+    assert bounds([row("a", 0)], {"a": oldest - 1}) == [
+        "the row a, idle since 1970-01-01 01:29:59.999Z, is listed at 1970-01-01 01:43:00Z"
+    ]
+    assert bounds([row("b", 0)], {"a": 0}) == [], "it has gone"
