@@ -5,10 +5,10 @@ An empty list is the only pass. Instants are epoch milliseconds.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from .contract import Run, Session
@@ -67,9 +67,9 @@ def fresh_context(turns: Iterable[Turn], others: Iterable[Turn]) -> list[str]:
 def overlap_findings(runs: Sequence[Run]) -> list[str]:
     """No two runs of one job at the same time (touching ends are fine)."""
     findings = []
-    timed = sorted(
-        ((r.started_ms, r.id, r.ended_ms) for r in runs if r.started_ms is not None), key=itemgetter(0, 1)
-    )
+    timed = [(r.started_ms, r.id, r.ended_ms) for r in runs if r.started_ms is not None]
+    # Of two that began at one instant the shorter was the first, as far as a clock of milliseconds can tell.
+    timed.sort(key=lambda run: (run[0], math.inf if run[2] is None else run[2]))
     for (_, first, ended), (began, second, _) in pairwise(timed):
         if ended is None or ended > began:
             findings.append(f"run {second} started at {instant(began)} while {first} was under way")

@@ -48,6 +48,14 @@ class Leftover:
     restarted: bool = False
 
 
+def over_since(ended: str, asked_ms: int, looked_ms: int) -> int:
+    """The earliest instant at which a run can have ended that was open at the last look.
+
+    What was under way at a stop of the gateway was over before it came back, and only then is there a look again.
+    """
+    return asked_ms if ended in ("interrupted", "removed") else looked_ms
+
+
 class Leftovers(Lodgers):
     """A life in which the store is looked at whenever time has passed."""
 
@@ -110,7 +118,8 @@ class Leftovers(Lodgers):
                 self.active[one.gear.place] = now
             elif one.key is not None:
                 ended = one.turn.state if one.how == "answer" else one.how
-                self.left[one.key] = Leftover(one.gear, ended, began, now)
+                since = over_since(ended, one.turn.at_ms, began)
+                self.left[one.key] = Leftover(one.gear, ended, since, now)
         if self.parent.has("retention"):
             self._look_at_receipts(keys)
         if self.lasting:

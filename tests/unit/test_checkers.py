@@ -153,10 +153,22 @@ def test_a_turn_is_not_held_against_itself() -> None:
         [],
         [run("a", 0, 10), run("b", 10, 20)],
         [run("b", 10, 20), run("a", 0, 10)],
+        [run("b", 0, 10), run("a", 10, 20)],
         [run("a", 0, 0), run("b", 0, 0)],
+        [run("b", 0, 0), run("a", 0, 5)],
+        [run("a", 0, 5), run("b", 0, 0)],
         [run("a", 0, 10), run("b", None, None, "skipped"), run("c", 10, None, "running")],
     ],
-    ids=["none", "touching", "any-order", "instantaneous", "one-that-never-started"],
+    ids=[
+        "none",
+        "touching",
+        "any-order",
+        "any-name",
+        "instantaneous",
+        "an-instant-and-more",
+        "more-and-an-instant",
+        "one-that-never-started",
+    ],
 )
 def test_runs_one_after_the_other(runs: list[Run]) -> None:
     assert overlap_findings(runs) == []

@@ -111,6 +111,7 @@ def test_quarter_hour_zone() -> None:
         ("America/Santiago", "2026", ["2026-04-05 03:00", "2026-09-06 04:00"]),
         ("Asia/Kathmandu", "2026", []),
         ("UTC", "2026", []),
+        ("Europe/Lisbon", "1976", ["1976-09-26"]),  # at midnight, between two of the days that are looked at
     ],
 )
 def test_transitions(tz: str, year: str, expected: list[str]) -> None:
