@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
+from . import catalog
 from .contract import Hello
 from .outcomes import ConformanceFailure, NotApplicable, NotObserved
 from .recording import Recording
@@ -34,6 +35,10 @@ class Verdicts:
     def has(self, *capabilities: str) -> bool:
         """Whether the gateway declares all of these."""
         return self._declared.capabilities.issuperset(capabilities)
+
+    def applies(self, requirement: str) -> bool:
+        """Whether the gateway declares what this requirement needs, for tests of several."""
+        return catalog.inapplicable(catalog.load()[requirement], self._declared) is None
 
     def require(self, *capabilities: str) -> None:
         """This case needs more capabilities than its requirement: not applicable without them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from .. import catalog
 from ..driver import Driver
 from ..outcomes import ConformanceFailure, NotObserved
 
@@ -18,8 +17,7 @@ def across(driver: Driver, event: Callable[[], object], parts: Mapping[str, Part
     Each has an event of its own, right after what it prepared, unless the gateway costs real time: to come back may take
     ten seconds there, and one event serves all. Those that do not apply to the gateway are left out.
     """
-    rules = catalog.load()
-    asked = {law: part for law, part in parts.items() if not catalog.inapplicable(rules[law], driver.hello)}
+    asked = {law: part for law, part in parts.items() if driver.applies(law)}
     alone = [{law: part} for law, part in asked.items()]
     raised: list[ConformanceFailure] = []
     for together in [asked] if driver.budget.limited else alone:
