@@ -303,6 +303,9 @@ def test_what_a_gateway_lacks_is_not_applicable(driver: Driver) -> None:
     driver.require("trigger", "crash")
     assert driver.has("trigger")
     assert not driver.has("trigger", "session.key")
+    assert driver.applies("CS-SES-001")
+    assert not driver.applies("CS-RES-001"), "it needs session.key"
+    assert not driver.applies("CS-SCH-001"), "the profile is not declared"
     with pytest.raises(NotApplicable, match=r"^the gateway does not declare session\.key$"):
         driver.require("trigger", "session.key")
     driver.require_policy("dst", "ocps", "vixie")
