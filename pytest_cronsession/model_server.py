@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -21,7 +22,7 @@ class ModelServer:
         self.script = script
         handler = type("Handler", (_Handler,), {"script": script})
         self._server = _Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve, daemon=True)
         self._thread.start()
 
     @property
@@ -30,9 +31,12 @@ class ModelServer:
 
     def close(self) -> None:
         self.script.release_all()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.closing = True
+        # It waits for a connection, so it gets one: ``shutdown`` would wait for the end of a polling interval.
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self._server.server_port), timeout=1).close()
         self._thread.join()
+        self._server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
@@ -41,6 +45,14 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     # With the default of 5, a burst of connections costs some of them a second: they would start late.
     request_queue_size = 128
+    closing = False
+
+    def serve(self) -> None:
+        while not self.closing:
+            self.handle_request()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return not self.closing
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is ordinary here (a run timed out, a gateway was killed)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -158,22 +159,28 @@ class Engine:
         So a run that times out then is over before the next one begins.
         """
         await self.runner.settle()
-        steps = 0
-        while True:
-            instant = self.next_instant()
-            if instant is None or instant > to_ms:
-                return
-            if instant > clock.now():
-                clock.set(instant)
-            if clock.fire_due(rank=RANK_TIMEOUT):
-                await self.runner.settle()
-            if self._has_due():
-                self.scheduler.fire_due()
-                await self.runner.settle()
-            clock.fire_due(rank=RANK_SWEEP)
-            steps += 1
+        for steps in itertools.count(1):
+            # Mostly it is a sweep's turn and there is nothing to do, minute after minute for months.
+            with self.store.steady():
+                instant = self.next_instant()
+                if instant is None or instant > to_ms:
+                    return
+                if instant > clock.now():
+                    clock.set(instant)
+                quiet = not clock.fire_due(rank=RANK_TIMEOUT) and not self._has_due()
+                if quiet:
+                    clock.fire_due(rank=RANK_SWEEP)
+            if not quiet:
+                await self._begin_and_sweep(clock)
             if steps % 256 == 0:
                 await asyncio.sleep(0)  # other requests want to be answered too
+
+    async def _begin_and_sweep(self, clock: ManualClock) -> None:
+        await self.runner.settle()
+        if self._has_due():
+            self.scheduler.fire_due()
+            await self.runner.settle()
+        clock.fire_due(rank=RANK_SWEEP)
 
     def _has_due(self) -> bool:
         now, slot = self.clock.now(), self.store.next_due()

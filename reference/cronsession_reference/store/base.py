@@ -110,6 +110,13 @@ class Store(Protocol):
     durable: bool
 
     def transaction(self) -> AbstractContextManager[None]: ...
+
+    def steady(self) -> AbstractContextManager[None]:
+        """Within it, what other processes commit need not be seen yet: looking often costs less.
+
+        For moments without waiting. Inside a transaction everything is seen all the same.
+        """
+
     def close(self) -> None: ...
     def meta(self, name: str) -> str | None: ...
     def put_meta(self, name: str, value: str) -> None: ...

@@ -17,12 +17,37 @@ class Connection:
 
     def __init__(self, path: Path, *, sync: str = "FULL") -> None:
         self._depth = 0
+        self._steady: int | None = None
+        self._looked: tuple[tuple[int, int], dict[str, list[tuple[Any, ...]]]] = ((-1, -1), {})
         self._db: sqlite3.Connection | None = open_store(path, sync=sync)
 
     def _sql(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if self._db is None:
             raise StoreClosed("the store is closed")
         return self._db.execute(statement, values)
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        before = self._steady
+        if before is None:
+            # Grows with each commit of another connection; our own are in ``total_changes``.
+            self._steady = self._sql("PRAGMA data_version").fetchone()[0]
+        try:
+            yield
+        finally:
+            self._steady = before
+
+    def _look(self, statement: str) -> list[tuple[Any, ...]]:
+        """All rows of a query without parameters; see ``steady``."""
+        if self._steady is None or self._depth or self._db is None:
+            return self._sql(statement).fetchall()
+        version = (self._steady, self._db.total_changes)
+        if self._looked[0] != version:
+            self._looked = (version, {})
+        looked = self._looked[1]
+        if statement not in looked:
+            looked[statement] = self._sql(statement).fetchall()
+        return looked[statement]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -49,6 +49,11 @@ class MemoryStore:
             if outermost:
                 self._undo = None
 
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        self._check()
+        yield
+
     def close(self) -> None:
         self._closed = True
 

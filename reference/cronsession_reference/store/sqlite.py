@@ -78,8 +78,8 @@ class SqliteStore(Connection):
         return self._sql("DELETE FROM jobs WHERE id = ?", job_id).rowcount > 0
 
     def next_due(self) -> int | None:
-        row = self._sql(f"SELECT min(next_run) FROM jobs WHERE {_sane('next_run')}").fetchone()
-        return None if row[0] is None else int(row[0])
+        found = self._look(f"SELECT min(next_run) FROM jobs WHERE {_sane('next_run')}")[0][0]
+        return None if found is None else int(found)
 
     def due(self, now_ms: int) -> list[str]:
         rows = self._sql(
@@ -125,13 +125,19 @@ class SqliteStore(Connection):
         return self._runs(f"WHERE job_id = ? AND {_OPEN} ORDER BY seq", job_id)
 
     def _runs(self, condition: str, *values: Any) -> list[Run]:
-        rows = self._sql(f"SELECT {RUN} FROM runs {condition}", *values).fetchall()
-        return [run for row in rows if (run := run_of(row)) is not None]
+        return _readable(self._sql(f"SELECT {RUN} FROM runs {condition}", *values).fetchall())
 
     def running(self) -> list[Run]:
-        return self._runs("INDEXED BY runs_running WHERE status = 'running' ORDER BY seq")
+        statement = f"SELECT {RUN} FROM runs INDEXED BY runs_running WHERE status = 'running' ORDER BY seq"
+        return _readable(self._look(statement))
+
+    def _waits(self) -> bool:
+        """Whether any run is queued; what is asked about them changes with the time."""
+        return bool(self._look("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1"))
 
     def startable(self, now_ms: int, limit: int) -> list[Run]:
+        if not self._waits():
+            return []
         # The first of a job is the one that no earlier one of it waits before.
         return self._runs(
             "AS r WHERE status = 'queued' AND due <= ? "
@@ -142,13 +148,15 @@ class SqliteStore(Connection):
         )
 
     def next_waiting(self, now_ms: int) -> int | None:
+        if not self._waits():
+            return None
         statement = "SELECT min(due) FROM runs WHERE status = 'queued' AND due > ? AND due <= ?"
         row = self._sql(statement, now_ms, MAX_INSTANT).fetchone()
         return None if row[0] is None else int(row[0])
 
     def oldest_run(self) -> int | None:
-        row = self._sql(f"SELECT min({_INSTANT}) FROM runs WHERE {_sane(_INSTANT)}").fetchone()
-        return None if row[0] is None else int(row[0])
+        found = self._look(f"SELECT min({_INSTANT}) FROM runs WHERE {_sane(_INSTANT)}")[0][0]
+        return None if found is None else int(found)
 
     def latest_start(self) -> int | None:
         row = self._sql(f"SELECT max(started) FROM runs WHERE {_sane('started')}").fetchone()
@@ -234,7 +242,7 @@ class SqliteStore(Connection):
             f"(SELECT min(updated) FROM sessions WHERE kind = 'receipt' AND {_sane('updated')}), archived, "
             f"(SELECT min(at) FROM archives WHERE {_sane('at')}) FROM totals"
         )
-        return Totals(*self._sql(statement).fetchone())
+        return Totals(*self._look(statement)[0])
 
     def receipts(self, before_ms: int) -> Iterator[SessionRow]:
         return self._pages("kind = 'receipt' AND updated < ?", before_ms)
@@ -268,7 +276,11 @@ class SqliteStore(Connection):
         self._sql("DELETE FROM leases WHERE key = ? AND owner = ?", key, owner)
 
     def leases(self) -> list[tuple[str, str]]:
-        return [(row[0], row[1]) for row in self._sql("SELECT key, owner FROM leases").fetchall()]
+        return [(row[0], row[1]) for row in self._look("SELECT key, owner FROM leases")]
+
+
+def _readable(rows: list[tuple[Any, ...]]) -> list[Run]:
+    return [run for row in rows if (run := run_of(row)) is not None]
 
 
 def _run_values(run: Run) -> tuple[Any, ...]:
