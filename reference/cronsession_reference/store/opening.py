@@ -27,7 +27,7 @@ def open_store(path: Path, *, sync: str) -> sqlite3.Connection:
     db: sqlite3.Connection | None = None
     try:
         if not path.exists():
-            _create(path)
+            _create(path, sync)
         _examine(path)
         db = sqlite3.connect(path, isolation_level=None, timeout=TIMEOUT_S)
         _set_up(db, sync)
@@ -41,7 +41,7 @@ def open_store(path: Path, *, sync: str) -> sqlite3.Connection:
     return db
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, sync: str) -> None:
     """Make the file under another name, so that under its own it is always whole."""
     if left := [name for name in ("-wal", "-journal") if path.with_name(path.name + name).exists()]:
         raise ValueError(f"it is missing, and {path.name}{left[0]} is still there")
@@ -50,6 +50,7 @@ def _create(path: Path) -> None:
     try:
         db = sqlite3.connect(temporary, isolation_level=None)
         try:
+            db.execute(f"PRAGMA synchronous = {sync}")
             db.execute("PRAGMA auto_vacuum = FULL")
             db.execute("BEGIN")
             _apply(db, 0)
@@ -101,8 +102,8 @@ def _readable(stored: bytes) -> str | bytes:
 def _set_up(db: sqlite3.Connection, sync: str) -> None:
     db.text_factory = _readable
     for pragma in (
-        "journal_mode = WAL",
         f"synchronous = {sync}",
+        "journal_mode = WAL",
         "wal_autocheckpoint = 256",
         "journal_size_limit = 1048576",
         "temp_store = MEMORY",
