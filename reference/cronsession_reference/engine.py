@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .archive import Archive
-from .clock import Clock, ManualClock
+from .clock import Clock, ManualClock, Timer
 from .errors import StoreError
 from .instances import Instance
 from .jobdesk import JobDesk
@@ -66,6 +66,7 @@ class Engine:
         self._moving = asyncio.Lock()
         self._pump: asyncio.Task[None] | None = None
         self._swept = self._forget_at = clock.now()
+        self._next_sweep: Timer | None = None
 
     def start(self, *, scheduling: bool = True) -> None:
         """Clear up after a crash; with ``scheduling`` also go on with what is queued, and sweep by time."""
@@ -81,28 +82,36 @@ class Engine:
         self._sweep_at(max(now, self._swept + self.settings.sweep_interval_ms))
 
     def _sweep_at(self, when_ms: int) -> None:
-        self.clock.call_at(when_ms, self._timed_sweep, rank=RANK_SWEEP)
+        self._next_sweep = self.clock.call_at(when_ms, self._timed_sweep, rank=RANK_SWEEP)
 
     def _timed_sweep(self) -> None:
         now = self._swept = self.clock.now()
         self._sweep_at(now + self.settings.sweep_interval_ms)
         try:
-            if self.store.leases() or self.store.running():
+            if self._is_in_use():
                 with self.store.transaction():
                     self.scheduler.bury()
                 self.scheduler.admit()
-            totals = self.store.totals()
-            due = (
-                self.reaper.is_due(totals, now)
-                or self.maintenance.is_due(totals, now)
-                or self.archive.is_due(totals.oldest_archived_ms, now)
-                or self._history_is_due(now)
-            )
+            due = self._sweep_is_due(now)
         except Exception:
             log.exception("the store cannot be looked at")
             return
-        if due or now >= self._forget_at:
+        if due:
             self.sweep()
+
+    def _is_in_use(self) -> bool:
+        return bool(self.store.leases() or self.store.running())
+
+    def _sweep_is_due(self, now: int) -> bool:
+        """Whether a sweep would have something to do. What is due stays due."""
+        totals = self.store.totals()
+        return (
+            now >= self._forget_at
+            or self.reaper.is_due(totals, now)
+            or self.maintenance.is_due(totals, now)
+            or self.archive.is_due(totals.oldest_archived_ms, now)
+            or self._history_is_due(now)
+        )
 
     def _history_is_due(self, now: int) -> bool:
         kept, oldest = self.settings.run_history_age_ms, self.store.oldest_run()
@@ -160,7 +169,6 @@ class Engine:
         """
         await self.runner.settle()
         for steps in itertools.count(1):
-            # Mostly it is a sweep's turn and there is nothing to do, minute after minute for months.
             with self.store.steady():
                 instant = self.next_instant()
                 if instant is None or instant > to_ms:
@@ -170,10 +178,26 @@ class Engine:
                 quiet = not clock.fire_due(rank=RANK_TIMEOUT) and not self._has_due()
                 if quiet:
                     clock.fire_due(rank=RANK_SWEEP)
+                    self._pass_idle_sweeps(to_ms)
             if not quiet:
                 await self._begin_and_sweep(clock)
             if steps % 256 == 0:
                 await asyncio.sleep(0)  # other requests want to be answered too
+
+    def _pass_idle_sweeps(self, to_ms: int) -> None:
+        """Leave out sweeps that nothing comes before and that would find nothing to do: months have many minutes."""
+        sweep, interval = self._next_sweep, self.settings.sweep_interval_ms
+        if sweep is None or self._is_in_use():
+            return
+        sweep.cancel()
+        other = self.next_instant()
+        last = to_ms if other is None else min(to_ms, other - 1)
+        idle = max(0, (last - sweep.when_ms) // interval + 1)
+        while idle and self._sweep_is_due(sweep.when_ms + (idle - 1) * interval):
+            idle //= 2
+        if idle:
+            self._swept = sweep.when_ms + (idle - 1) * interval
+        self._sweep_at(sweep.when_ms + idle * interval)
 
     async def _begin_and_sweep(self, clock: ManualClock) -> None:
         await self.runner.settle()

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..scratch import environment
+
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "pytest_cronsession" / "suite"
 BROKEN = ("fail", "warn")
@@ -119,6 +121,7 @@ class Court:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
+            env=environment(),
             text=True,
         )
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
 
 import pytest
 
+from ..scratch import place
 from . import records
 from .campaigns import CAMPAIGNS, HERE, Campaign
 from .sites import Mutation, sample
@@ -76,6 +78,7 @@ def _prepare() -> None:
 
     import cronsession_reference  # noqa: F401
 
+    tempfile.tempdir = place()
     pytest.main([*HERE, "--collect-only", "--cronsession-target=reference", "-k", "none"])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..node import gateways as node
+from ..scratch import environment
 from ..variants.gateways import VARIANTS
 from .gather import ALARMS
 
@@ -108,7 +108,7 @@ def alarm(trial: Trial) -> str:
             *(f"--cronsession-target={trial.target}", f"--cronsession-tier={trial.tier}"),
             *(f"--cronsession-seed={trial.seed}", *(["-n", str(c.workers)] if c.workers else [])),
         ]
-        env = {**os.environ, "TZ": c.zone, "LC_ALL": c.locale, "PYTHONPATH": str(ROOT)}
+        env = {**environment(), "TZ": c.zone, "LC_ALL": c.locale, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
         if not report.exists():
             return f"no report: {done.stdout[-300:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
@@ -219,6 +220,81 @@ def test_what_was_committed_is_there_for_a_second_connection(opened: Callable[[]
     assert two.add_run(run("r2", slot=1)) is None
     # Never closed: as after a crash, the first connection just is not there any more.
     assert opened().run("r1") is not None
+
+
+def looks(store: Store) -> tuple[object, ...]:
+    """What the gateway looks at, again and again."""
+    of_time = (store.startable(100, 9), store.next_waiting(0))
+    return (store.next_due(), store.totals(), store.running(), store.leases(), store.oldest_run(), *of_time)
+
+
+def writes(store: Store) -> Iterator[Callable[[], object]]:
+    """Writes that each change what is looked at."""
+    yield lambda: store.put_job(replace(JOB, next_run_ms=5))
+    yield lambda: store.put_session(row("k", 3))
+    yield lambda: store.lease("k", "me")
+    yield lambda: store.add_run(run("r1", slot=7))
+    yield lambda: store.add_run(replace(run("r2", "j2", slot=9, status="queued"), due_ms=50))
+    yield lambda: store.silence("j1")
+    yield lambda: store.delete_run("r1")
+
+
+def test_in_a_steady_moment_what_is_written_is_seen(store: Store) -> None:
+    for write in writes(store):
+        with store.steady():
+            before = looks(store)
+            write()
+            seen = looks(store)
+            assert seen != before
+        assert looks(store) == seen
+
+
+def test_in_a_steady_moment_what_is_taken_back_is_not_seen(store: Store) -> None:
+    for write in writes(store):
+        with store.steady():
+            before = looks(store)
+            with contextlib.suppress(KeyError), store.transaction():
+                write()
+                assert looks(store) != before
+                raise KeyError
+            assert looks(store) == before
+        write()
+
+
+def test_a_transaction_in_a_steady_moment_sees_what_others_wrote(opened: Callable[[], SqliteStore]) -> None:
+    one, two = opened(), opened()
+    for write in writes(two):
+        with one.steady():
+            before = looks(one)
+            write()
+            with one.transaction():
+                assert looks(one) == looks(two) != before
+        with one.steady():
+            assert looks(one) == looks(two)
+        assert looks(one) == looks(two)
+
+
+def test_a_steady_moment_may_lie_in_another(opened: Callable[[], SqliteStore]) -> None:
+    one, two = opened(), opened()
+    with one.steady(), one.steady():
+        one.put_job(replace(JOB, next_run_ms=5))
+        assert one.next_due() == 5
+    two.put_job(replace(JOB, next_run_ms=6))
+    assert one.next_due() == 6
+
+
+def test_in_a_steady_moment_a_look_costs_nothing(opened: Callable[[], SqliteStore]) -> None:
+    store, asked = opened(), list[str]()
+    store.put_job(replace(JOB, next_run_ms=5))
+    assert store._db is not None
+    with store.steady():
+        looks(store)
+        store._db.set_trace_callback(asked.append)
+        looks(store)
+    assert asked == []
+    with store.steady():
+        looks(store)
+    assert asked == ["PRAGMA data_version"]
 
 
 def test_a_transaction_cut_short_is_not_there(opened: Callable[[], SqliteStore]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import socketserver
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -286,3 +287,23 @@ def test_nothing_is_left_after_the_server_is_closed() -> None:
     assert {t for t in threading.enumerate() if t.is_alive()} <= before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((str(url.hostname), url.port or 0), timeout=WAIT_S)
+
+
+def test_closing_does_not_wait_for_a_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world is closed for each example of a machine: a polling interval each is seconds a run."""
+    server = ModelServer(Script("w1"))
+    monkeypatch.setattr(socketserver.BaseServer, "serve_forever", None)
+    monkeypatch.setattr(socketserver.BaseServer, "shutdown", None)
+    server.close()
+    assert not server._thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), timeout=WAIT_S)
+
+
+def test_a_server_with_a_full_queue_of_connections_is_closed() -> None:
+    server = ModelServer(Script("w1"))
+    waiting = [socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) for _ in range(20)]
+    server.close()
+    assert not server._thread.is_alive()
+    for connection in waiting:
+        connection.close()
