@@ -1,4 +1,4 @@
-"""Right gateways under all conditions: ``python -m tests.proof.alarms [reference | variants] [--seeds N] [--record]``.
+"""Right gateways under all conditions: ``python -m tests.proof.alarms [reference | variants] [--seeds N] [--jobs N] [--record]``.
 
 The reference is looked at with N seeds at tier thorough (50), each variant with two at tier full; transport, xdist, the
 host's zone and the locale change from run to run, so that each two of them meet. Whatever is not conformant is a false
@@ -13,7 +13,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,27 +125,35 @@ def alarm(trial: Trial) -> str:
 def main() -> int:
     """The exit code: 1 if there was a false alarm."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof.alarms", description=__doc__)
-    parser.add_argument("which", choices=("reference", "variants"))
+    parser.add_argument("which", choices=TRIALS)
     parser.add_argument("--seeds", type=int, metavar="N")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N")
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
-    if given.which == "reference":
-        seeds = given.seeds or 50
-        trials, about = list(reference_trials(seeds)), f"The reference at tier thorough, {seeds} seeds"
-    else:
-        seeds = given.seeds or 2
-        trials, about = list(variant_trials(seeds)), f"Each variant at tier full, {seeds} seed(s)"
-    found = []
-    for number, trial in enumerate(trials, 1):
-        wrong = alarm(trial)
-        print(f"{'! ' if wrong else '  '}{number}/{len(trials)} {trial.told()} {wrong}", flush=True)
-        if wrong:
-            found.append(f"{trial.told()}: {wrong}")
-    if given.record:
-        document = json.loads(ALARMS.read_text(encoding="utf-8")) if ALARMS.exists() else {}
-        document[given.which] = {"about": about, "runs": len(trials), "found": found}
-        ALARMS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    made, seeds, about = TRIALS[given.which]
+    trials = list(made(given.seeds or seeds))
+    found: list[str] = []
+    with ThreadPoolExecutor(given.jobs) as pool:
+        for number, (trial, wrong) in enumerate(zip(trials, pool.map(alarm, trials), strict=True), 1):
+            print(f"{'! ' if wrong else '  '}{number}/{len(trials)} {trial.told()} {wrong}", flush=True)
+            found += [f"{trial.told()}: {wrong}"] if wrong else []
+            if given.record:
+                # After each: hours of runs are worth keeping when the last of them are not to be.
+                _store(given.which, about, {"seeds": trial.seed, "runs": number, "found": found})
     return int(bool(found))
+
+
+TRIALS: Mapping[str, tuple[Callable[[int], Iterator[Trial]], int, str]] = {
+    "reference": (reference_trials, 50, "The reference at tier thorough"),
+    "variants": (variant_trials, 2, "Each variant at tier full"),
+}
+"""What is run, with how many seeds, and what the page says of it."""
+
+
+def _store(which: str, about: str, entry: Mapping[str, Any]) -> None:
+    document = json.loads(ALARMS.read_text(encoding="utf-8")) if ALARMS.exists() else {}
+    document[which] = {"about": about, **entry}
+    ALARMS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

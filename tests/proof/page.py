@@ -136,7 +136,7 @@ def _right(records: Records) -> Iterator[str]:
         yield f"| {row.name} | {_cell(row.about)} |"
     yield ""
     for entry in records.alarms.values():
-        yield f"- {entry['about']}: {entry['runs']} runs, {_found(entry['found'])}."
+        yield f"- {entry['about']}, seeds 1 to {entry['seeds']}: {entry['runs']} runs, {_found(entry['found'])}."
     if records.alarms:
         yield ""
         yield "Measured by `python -m tests.proof.alarms`."

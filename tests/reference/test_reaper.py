@@ -197,3 +197,44 @@ def test_a_row_that_changed_since_it_was_chosen_stays(make_world: Any) -> None:
     removed = remove_rows(engine.store, engine.archive, chosen, T0 + 31 * MINUTE)
     assert removed == [unchanged.key]
     assert set(world.sessions()) == {used.key, kept.key}
+
+
+def swept(world: Any, steps: list[int]) -> tuple[list[int], set[str], str | None]:
+    """When the sweeps were that did something, the sessions left, and when the last sweep was, after these instants."""
+    engine, at_work = world.gateway._engine, list[int]()
+    sweep = engine.sweep
+
+    def told() -> list[str]:
+        before = {row.key for row in engine.store.sessions()}
+        removed: list[str] = sweep()
+        if before != {row.key for row in engine.store.sessions()}:
+            at_work.append(engine.clock.now() - T0)
+        return removed
+
+    engine.sweep = told
+    world.add({"kind": "every", "everyMs": 7 * HOUR, "anchorMs": T0 + 12_345})
+    world.add({"kind": "cron", "expr": "30 */9 1-3 * *", "tz": "UTC"})
+    for instant in steps:
+        world.advance(T0 + instant)
+    left = set(world.sessions())
+    world.call("gateway/stop")
+    reopened = world.start(now=T0 + steps[-1])
+    return at_work, {key for key in left if key in reopened.sessions()}, engine._swept - T0
+
+
+@pytest.mark.parametrize("retention", [5 * MINUTE, 90 * MINUTE, DAY, None])
+@pytest.mark.parametrize("interval", [MINUTE, 7 * MINUTE + 1])
+def test_in_one_stride_the_same_is_swept_as_minute_by_minute(
+    make_world: Any, retention: int | None, interval: int
+) -> None:
+    """Sweeps with nothing to do are passed over, and nothing else is."""
+    limits = {"mode": "enforce", "pruneAfterMs": 2 * DAY, "maxEntries": 40}
+    made = [make_world(f"w{n}", sweep_interval_ms=interval) for n in range(2)]
+    one, other = (w.start(sessionRetentionMs=retention, maintenance=limits) for w in made)
+    minutes = list(range(MINUTE, 4 * DAY + 1, MINUTE))
+    found = swept(one, [4 * DAY])
+    assert found[0]
+    step_by_step = swept(other, minutes)
+    assert found[0] == step_by_step[0]
+    assert found[2] == step_by_step[2] == 4 * DAY // interval * interval
+    assert len(found[1]) == len(step_by_step[1])
