@@ -191,7 +191,7 @@ class Engine:
             return
         sweep.cancel()
         other = self.next_instant()
-        last = to_ms if other is None else min(to_ms, other - 1)
+        last = min(to_ms, self._forget_at - 1, to_ms if other is None else other - 1)
         idle = max(0, (last - sweep.when_ms) // interval + 1)
         while idle and self._sweep_is_due(sweep.when_ms + (idle - 1) * interval):
             idle //= 2
