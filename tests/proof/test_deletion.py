@@ -46,7 +46,9 @@ def test_without_its_test_a_mutant_survives(court: Court, test: str, mutant: str
     file, _, _ = test.partition("::")
     judging = MUTANTS[mutant].expected
     # What is about the same requirements or stands in the same file; the whole suite was before it for the record.
-    near = [node for node, ids in tests().items() if ids & judging or node.startswith(f"cronsession/{file}::")]
+    near = [
+        node for node, ids in tests().items() if ids & judging or node.startswith(f"cronsession/{file}::")
+    ]
     rest = [node for node in near if not node.endswith((test, *SLOW))]
     target = f"tests.mutants.gateways:{mutant}"
     without = court.judge(target, TIER, *rest)
