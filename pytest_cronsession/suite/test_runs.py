@@ -50,6 +50,7 @@ def test_every_scheduled_run_is_listed(cronsession_driver: Driver) -> None:
 
 
 @requirement("CS-RUN-001")
+@pytest.mark.cronsession_tier("full")
 def test_no_slot_is_listed_that_was_not_passed_over(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("schedule.every", "clock.advance")

@@ -53,6 +53,7 @@ _BEYOND = ("0 24 * * *", "0 9 32 * *", "0 9 0 * *", "0 9 * 13 *", "0 9 * 0 *", "
 
 
 @requirement("CS-SCH-005")
+@pytest.mark.cronsession_tier("full")
 def test_values_beyond_their_field_are_rejected(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     for expr in _BEYOND[: d.few(len(_BEYOND), 3)]:
@@ -85,6 +86,7 @@ def test_a_job_added_disabled_rests(cronsession_driver: Driver) -> None:
 
 
 @requirement("CS-SCH-007")
+@pytest.mark.cronsession_tier("full")
 @pytest.mark.parametrize("what", ["repetition", "queued"])
 def test_what_waits_of_a_disabled_job_does_not_run(cronsession_driver: Driver, what: str) -> None:
     d = cronsession_driver

@@ -232,6 +232,7 @@ def test_an_edited_target_takes_effect(cronsession_driver: Driver) -> None:
 
 
 @requirement("CS-RES-018")
+@pytest.mark.cronsession_tier("full")
 def test_an_edit_away_from_the_session_of_the_request_takes_effect(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("session.current", "session.send")
