@@ -298,14 +298,19 @@ class Driver(Attempts):
         return turns[-1]
 
     def say_held(self, session: Mapping[str, Any], until_ms: int, text: str = "Hello.") -> Turn:
-        """A human turn whose answer comes at ``until_ms``; returns it while it waits.
+        """A human turn whose answer comes at ``until_ms``; returns it while it waits."""
+        return self.speak(session, hold(until_ms), text)
+
+    def speak(self, session: Mapping[str, Any], answer: Answer, text: str = "Hello.") -> Turn:
+        """A human turn that gets no answer at once; returns it when it has reached the model.
 
         The answer to the request may come before that of the model or after it, so nobody waits for it.
         """
         tag = self.model.new_tag()
-        self.model.plan(tag, hold(until_ms))
+        self.model.plan(tag, answer)
         params = {"session": dict(session), "text": tag_text(text, tag)}
-        told = f"session/send, answered at {instant(until_ms)}"
+        how = f"with {answer.kind}" if answer.until_ms is None else f"at {instant(answer.until_ms)}"
+        told = f"session/send, answered {how}"
         self.trace.note(self.now, told, "send", operation="session/send", params=params)
         self.world.send("session/send", params)
         self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=30)
