@@ -94,7 +94,8 @@ def test_a_failed_human_turn_loses_nothing(cronsession_driver: Driver) -> None:
 @pytest.mark.parametrize("form", list(NEEDS))
 def test_every_shared_session_is_one_row(cronsession_driver: Driver, form: str) -> None:
     d = cronsession_driver
-    d.require("schedule.every", "clock.advance")
+    # Else the jobs of other tests may leave rows meanwhile.
+    d.require("schedule.every", "clock.advance", "job.remove")
     before = all_rows(d)
     job = formed(d, form, every(minutes=10))
     first = d.evidence(job)

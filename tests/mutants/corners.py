@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from cronsession_reference.engine import Engine
 from cronsession_reference.maintenance import Plan
-from cronsession_reference.resolver import MAIN, NAMED
 from cronsession_reference.settings import Limits
 
 from .altered import Altered, Rows, is_receipt, wrap, wrong
@@ -162,19 +161,3 @@ class BytesSpareReceipts(Altered):
 
     def alter(self, engine: Engine) -> None:
         leave_out(engine, is_receipt)
-
-
-@wrong("bugs:R3", "MNT-009")
-class TheEndIsNoActivity(Altered):
-    """A session is idle from the beginning of its last turn on."""
-
-    def alter(self, engine: Engine) -> None:
-        def leave(inner: Callable[..., None], turn: Any) -> None:
-            row = turn.row
-            began = engine.store.session(row.key) if row is not None else None
-            inner(turn)
-            stored = engine.store.session(row.key) if row is not None else None
-            if began is not None and stored is not None and stored.kind in (NAMED, MAIN):
-                engine.store.put_session(replace(stored, updated_ms=began.updated_ms))
-
-        wrap(engine.desk, "leave", leave)

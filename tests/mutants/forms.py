@@ -174,8 +174,8 @@ class TabsAreNotTrimmed(Rewishing):
         name = wish.get("name")
         if not isinstance(name, str) or not name.strip():
             return wish
-        name = name.strip(" ")
-        return {**wish, "name": name if name == name.strip() else f"({name})"}
+        trimmed = name.strip(" ")
+        return {**wish, "name": trimmed if trimmed == name.strip() else f"({name.strip()})"}
 
 
 @wrong("bugs:R11", "RES-006")
