@@ -88,25 +88,6 @@ class ListedKeysAreWordsOnEdit(Rewishing):
         return {**wish, "key": f"agent:main:{key}"} if full else wish
 
 
-@wrong("bugs:K4", "RES-013")
-class KeysOfKeysAreWords(Rewishing):
-    """The key that a session of a key is listed with, given as a key, is another session."""
-
-    def alter(self, engine: Engine) -> None:
-        self.keyed: set[str] = set()
-
-        def start(inner: Callable[[Run, Job], Turn], run: Run, job: Job) -> Turn:
-            if job.session.target == "isolated" and job.session.key:
-                self.keyed.add(str(engine.jobs.resolve(job).key))
-            return inner(run, job)
-
-        wrap(engine.runner, "start", start)
-
-    def wish(self, wish: dict[str, Any]) -> dict[str, Any]:
-        key = wish.get("key")
-        return {**wish, "key": f"{key}-key"} if key in self.keyed else wish
-
-
 @wrong("openclaw:OBS-14", "RES-015")
 class ResolvedIsTheKeyAsGiven(Altered):
     """The dry resolution of a key is the word that was given, which the session is not called."""

@@ -79,20 +79,6 @@ class SessionsWithoutJobsAreReaped(Altered):
         reap(engine, chosen)
 
 
-@wrong("bugs:R11", "REA-007")
-class CurrentIsReaped(Altered):
-    """The session that a job was made from is a receipt to the reaper once the job has run there."""
-
-    def alter(self, engine: Engine) -> None:
-        def chosen(row: SessionRow, now: int, kept: int) -> bool:
-            ran = {run.job_id for run in engine.store.runs() if run.session_key == row.key}
-            jobs = [job for job_id in ran if (job := engine.store.job(job_id))]
-            here = any(job.session.target == "current" for job in jobs)
-            return row.kind == NAMED and here and _free(engine, row) and now - row.updated_ms > kept
-
-        reap(engine, chosen)
-
-
 @wrong("openclaw#120213", "REA-008")
 class NullMeansAWeek(Altered):
     """Retention null is taken for an absent one: a week."""
@@ -100,22 +86,6 @@ class NullMeansAWeek(Altered):
     def alter(self, engine: Engine) -> None:
         if engine.reaper.retention_ms is None:
             engine.reaper.retention_ms = 7 * DAY
-
-
-@wrong("openclaw#46369", "REA-008")
-class NullIsForLiveJobs(Altered):
-    """Without a retention what a removed job left goes after a day all the same."""
-
-    def alter(self, engine: Engine) -> None:
-        if engine.reaper.retention_ms is not None:
-            return
-
-        def enforce(inner: Callable[[int], list[str]], now: int) -> list[str]:
-            rows = [row for row in engine.store.sessions() if is_receipt(row) and now - row.updated_ms > DAY]
-            orphans = [row for row in rows if engine.store.job(row.job_id or "") is None]
-            return [*remove(engine, [row for row in orphans if _free(engine, row)]), *inner(now)]
-
-        wrap(engine.maintenance, "enforce", enforce)
 
 
 @wrong("bugs:R7", "REA-002")
