@@ -14,7 +14,7 @@ from .attempts import Attempt, Attempts
 from .budget import NONE, Budget
 from .contract import Job, Run, Session, Trigger, Write
 from .effort import USUAL, Effort
-from .model import Answer, Turn, hold, tag_text
+from .model import Answer, Turn, tag_text
 from .recording import Recording, seen_turns
 from .trace import instant
 from .wishes import at, cron, every, quiet, wish
@@ -297,15 +297,13 @@ class Driver(Attempts):
             self.fail("a human turn was sent and nothing reached the model")
         return turns[-1]
 
-    def say_held(self, session: Mapping[str, Any], until_ms: int, text: str = "Hello.") -> Turn:
-        """A human turn whose answer comes at ``until_ms``; returns it while it waits.
-
-        The answer to the request may come before that of the model or after it, so nobody waits for it.
-        """
+    def speak(self, session: Mapping[str, Any], answer: Answer, text: str = "Hello.") -> Turn:
+        """A human turn that is held or fails, and whose answer nobody waits for; the turn as the model has it."""
         tag = self.model.new_tag()
-        self.model.plan(tag, hold(until_ms))
+        self.model.plan(tag, answer)
         params = {"session": dict(session), "text": tag_text(text, tag)}
-        told = f"session/send, answered at {instant(until_ms)}"
+        until = f" until {instant(answer.until_ms)}" if answer.kind == "hold" else ""
+        told = f"session/send, the model's answer is {answer.kind}{until}"
         self.trace.note(self.now, told, "send", operation="session/send", params=params)
         self.world.send("session/send", params)
         self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=30)

@@ -50,7 +50,7 @@ def test_a_turn_that_waits_keeps_its_session(cronsession_driver: Driver) -> None
     name = d.fresh_name("waiting")
     first = d.say(wish("named", name=name))
     until = d.now + 15 * MINUTE + sweep_ms(d)
-    waiting = d.say_held(wish("named", name=name), until)
+    waiting = d.speak(wish("named", name=name), hold(until))
     d.advance_to(until - 2 * MINUTE)
     if waiting.state != "held":
         d.not_observed("the gateway lets no human turn wait for so long")

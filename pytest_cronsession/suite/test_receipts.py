@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -227,15 +228,23 @@ def _facts(d: Driver, job: Handle) -> dict[str, Any]:
 @retention
 def test_foreign_files_stay(cronsession_driver: Driver) -> None:
     d = cronsession_driver
+    # Some are called as a gateway may call its own, and all are older than any of them.
+    tag, long_ago = d.model.new_tag(), d.now / 1000 - 400 * 86_400
+    endings = ("", ".txt", ".jsonl", ".json", ".log", ".tmp", ".bak", ".lock", ".db", ".md", ".gz")
     folder = d.world.state_dir / "somebody-else"
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{d.model.new_tag()}.txt"
-    file.write_text("not the gateway's", encoding="utf-8")
+    files = [folder / part / f"{tag}{ending}" for part in ("", "sessions") for ending in endings]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("not the gateway's", encoding="utf-8")
+        os.utime(file, (long_ago, long_ago))
     job = d.add(target="isolated")
     d.evidence(job)
     d.advance_to(d.now + 2 * HOUR + sweep_ms(d))
-    kept = file.exists() and file.read_text(encoding="utf-8") == "not the gateway's"
-    d.expect(kept, "sweeps removed or changed a file that the gateway did not write")
+    lost = [file for file in files if not file.exists() or file.read_text("utf-8") != "not the gateway's"]
+    d.expect(
+        not lost,
+        f"sweeps removed or changed files that the gateway did not write: {[f.name for f in lost]}",
+    )
 
 
 @requirement("CS-REA-022")
