@@ -176,7 +176,9 @@ class Leftovers(Lodgers):
             # A main session may always be spared.
             if place in self.lasting_keys and place[0] != "main" and place not in self._taken()
         }
-        found = bound_findings(rows, LIMITS, now_ms=now, swept_ms=swept, idle_since=idle, in_use=busy)
+        # A gateway may keep a store for each agent.
+        limits = {**LIMITS, "maxEntries": LIMITS["maxEntries"] * len(self.agents)}
+        found = bound_findings(rows, limits, now_ms=now, swept_ms=swept, idle_since=idle, in_use=busy)
         self.laws.judge(self.d, found, BOUNDED)
 
 

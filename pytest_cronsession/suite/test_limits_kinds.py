@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from ..checkers import cap_findings
 from ..contract import Session
 from ..driver import Driver, wish
 from ..model import Answer
@@ -97,20 +96,6 @@ def test_exactly_as_old_as_the_limit_stays(cronsession_driver: Driver) -> None:
     d.advance_to(d.now + 2 * HOUR - coarse)
     d.maintain(dry_run=False)
     _check_all_there(d, {row.key}, "a row is as old as pruneAfterMs and not older")
-
-
-@requirement("CS-MNT-003")
-@pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 1000 * HOUR, "maxEntries": 3})
-def test_the_cap_is_that_of_the_whole_store(cronsession_driver: Driver) -> None:
-    d = cronsession_driver
-    d.require("agents")
-    rows = []
-    for agent in ("main", "work") * 3:
-        rows.append(_chat(d, d.fresh_name("chat"), agent))
-        d.advance(minutes=1)
-    d.advance_to(d.now + sweep_ms(d))
-    known = {row.key for row in rows}
-    d.judge(cap_findings(rows, [s for s in d.sessions() if s.key in known], 3))
 
 
 @requirement("CS-MNT-005")

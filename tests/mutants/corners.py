@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from cronsession_reference.engine import Engine
-from cronsession_reference.maintenance import Plan
 from cronsession_reference.settings import Limits
 
 from .altered import Altered, Rows, is_receipt, wrap, wrong
@@ -53,26 +51,6 @@ class AsOldAsTheLimitGoes(Altered):
 
     def alter(self, engine: Engine) -> None:
         change_limits(engine, prune_after_ms=engine.maintenance.limits.prune_after_ms - 1)
-
-
-@wrong("openclaw#15225", "MNT-003")
-class EachAgentHasItsCap(Altered):
-    """Each agent may have maxEntries rows."""
-
-    def alter(self, engine: Engine) -> None:
-        def choose(inner: Callable[[int], Any], now: int) -> Any:
-            limits, rows = engine.maintenance.limits, engine.store.sessions()
-            if limits.mode != "enforce" or engine.store.totals().bytes > limits.max_disk_bytes:
-                return inner(now)
-            left = Counter(row.agent for row in rows)
-            doomed = []
-            for row in engine.store.evictable():
-                if left[row.agent] > limits.max_entries or now - row.updated_ms > limits.prune_after_ms:
-                    left[row.agent] -= 1
-                    doomed.append(row)
-            return Plan(tuple(doomed), ("entries",) * len(doomed))
-
-        wrap(engine.maintenance, "plan", choose)
 
 
 @wrong("bugs:R8", "MNT-005")

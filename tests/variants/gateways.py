@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from cronsession_reference.engine import Engine
 from cronsession_reference.errors import ModelError
 from cronsession_reference.jobs import At, Cron, Job
 from cronsession_reference.keys import job_key
+from cronsession_reference.maintenance import Plan
 from cronsession_reference.removal import remove_job
 from cronsession_reference.resolver import PER_JOB, RECEIPT
 from cronsession_reference.sessions import Turn
@@ -519,6 +521,26 @@ class SomeOfTheDialect(_ReadsLess):
     """Reads seconds, nicknames and last days, and refuses the rest."""
 
     reads = ("cron.second", "cron.nickname", "cron.lastDay")
+
+
+@right
+class EachAgentHasItsCap(Altered):
+    """Keeps a store for each agent, with maxEntries rows each."""
+
+    def alter(self, engine: Engine) -> None:
+        def choose(inner: Callable[[int], Any], now: int) -> Any:
+            limits, rows = engine.maintenance.limits, engine.store.sessions()
+            if limits.mode != "enforce" or engine.store.totals().bytes > limits.max_disk_bytes:
+                return inner(now)
+            left = Counter(row.agent for row in rows)
+            doomed = []
+            for row in engine.store.evictable():
+                if left[row.agent] > limits.max_entries or now - row.updated_ms > limits.prune_after_ms:
+                    left[row.agent] -= 1
+                    doomed.append(row)
+            return Plan(tuple(doomed), ("entries",) * len(doomed))
+
+        wrap(engine.maintenance, "plan", choose)
 
 
 def __getattr__(name: str) -> Callable[[], Any]:
