@@ -117,6 +117,7 @@ class Driver(Attempts):
         """
         tag = self.model.new_tag()
         if target is None:
+            self.require_a_session()
             lasting = self.has("session.named") and self.budget.limited
             target = "isolated" if self.has("session.isolated") and not lasting else "named"
             name = None if target == "isolated" else self._lasting_name()
@@ -135,6 +136,11 @@ class Driver(Attempts):
             return write, None
         self._mine[write.job.id] = schedule is not None
         return write, Handle(write.job.id, tag, write)
+
+    def require_a_session(self) -> None:
+        """Not applicable where jobs can have neither a fresh session nor one of their own."""
+        if not (self.has("session.isolated") or self.has("session.named")):
+            self.pass_over("jobs of the gateway have neither isolated nor named sessions")
 
     def _lasting_name(self) -> str:
         """A session for a job that does not care. Not one from long ago: what is idle for weeks may be pruned."""

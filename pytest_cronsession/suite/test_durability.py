@@ -86,7 +86,7 @@ def test_a_one_shot_that_ran_is_done(cronsession_driver: Driver, how: str) -> No
         d.require("restart")
     when = d.now + 10 * MINUTE
     job = d.add(at(when))
-    step_through(d, job, [when], when + d.hello.lateness_ms)
+    step_through(d, job, [when], when + d.hello.late_by_ms)
     for _ in range(2):
         (d.crash if how == "crash" else d.restart)()
         d.advance(hours=2)
