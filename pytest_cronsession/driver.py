@@ -314,6 +314,9 @@ class Driver(Attempts):
         told = f"session/send, answered at {instant(until_ms)}"
         self.trace.note(self.now, told, "send", operation="session/send", params=params)
         self.world.send("session/send", params)
+        self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=2)
+        if not self.model.turns(tag) and not self.hello.realtime:
+            self.advance()  # it may begin with the next settling
         self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=30)
         turns = self.model.turns(tag)
         if not turns:

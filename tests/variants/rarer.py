@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 from unittest import mock
 
 from cronsession_reference import scheduler
+from cronsession_reference.checks import text, word
 from cronsession_reference.engine import Engine
-from cronsession_reference.jobs import Job
+from cronsession_reference.jobs import Job, parse_wish
+from cronsession_reference.resolver import session_key
 from cronsession_reference.sessions import Turn
 from cronsession_reference.store import Run, SessionRow
 
@@ -127,7 +129,9 @@ class Anchored(Declaring):
 
 @right
 class IntervalsBeginSoon(Anchored):
-    """An interval without an anchor has its first slot a second later."""
+    """An interval without an anchor has its first slot a second later; there are no cron expressions."""
+
+    lacks = ("schedule.cron", "schedule.stagger")
 
     def _anchor(self, now: int) -> int:
         return now + 1000
@@ -223,6 +227,34 @@ class OneAfterTheOther(Declaring):
         if any(run.job_id == params.get("id") for run in self._engine.store.running()):
             return {"rejected": {"field": "id", "reason": "is a job that runs"}}
         return super().job_update(params)
+
+
+@right
+class BeginsWithTheNextSettling(Altered):
+    """A human turn begins when time is looked at again, and a start by hand does not tell its run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._later: list[dict[str, Any]] = []
+
+    async def session_send(self, params: dict[str, Any]) -> dict[str, Any]:
+        settings = self._engine.settings
+        agent = word(params.get("agent", settings.default_agent), "agent", settings.agents)
+        wish = parse_wish(params.get("session"))
+        session_key(wish, agent=agent, agents=settings.agents, policies=settings.policies)
+        text(params.get("text"), "text")
+        self._later.append(params)
+        return {}
+
+    async def clock_advance(self, params: dict[str, Any]) -> dict[str, Any]:
+        later, self._later = self._later, []
+        for said in later:
+            await super().session_send(said)
+        return await super().clock_advance(params)
+
+    async def job_trigger(self, params: dict[str, Any]) -> dict[str, Any]:
+        answer = await super().job_trigger(params)
+        return {name: told for name, told in answer.items() if name != "runId"}
 
 
 @right
