@@ -171,9 +171,11 @@ class CoarseClock(Anchored):
         return {"runs": [{**run, **{name: self._floor(run[name]) for name in told}} for run in runs]}
 
 
-@right
 class SweepsDaily(Declaring):
-    """Sweeps once a day, and applies limits at no other time."""
+    """Sweeps once a day, and applies limits at no other time.
+
+    Not in the table: within the lives of the core no sweep need have come, so they show nothing of CS-MNT-006.
+    """
 
     sweep_ms = DAY - 10 * MINUTE
     hello: ClassVar[dict[str, Any]] = {"sweepIntervalMs": DAY}
@@ -213,9 +215,11 @@ class MakesUpForFive(Altered, does={"catchUp": "all"}):
         wrap(engine.scheduler, "_late", late)
 
 
-@right
 class OneAfterTheOther(Declaring):
-    """One run at a time, of an hour at most; a job that runs takes no edit."""
+    """One run at a time, of an hour at most; a job that runs takes no edit.
+
+    Not in the table: it delays what it should not delay (CS-SCH-012), and breaks nothing that is required.
+    """
 
     lacks = ("run.concurrency", "run.timeout")
 
