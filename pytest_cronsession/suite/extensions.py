@@ -46,11 +46,15 @@ def _nearest_weekdays(now_ms: int) -> list[str]:
     sunday = _next(first + 7 * _DAY, lambda day: day.isoweekday() == 7)
     weekend = _next(first, lambda day: day.day == 1 and day.isoweekday() == 6)
     end = _next(first, lambda day: day.isoweekday() >= 6 and _ends(day))
+    month = first.month
     return [
         f"0 0 {saturday.day}W {saturday.month} *",
         f"30 9 {sunday.day}W {sunday.month} *",
         f"0 0 1W {weekend.month} *",
         f"0 0 LW {end.month} *",
+        # Where both day fields are restricted either is enough.
+        f"0 0 LW {month} 3",
+        f"0 0 15W {month} 2",
     ]
 
 

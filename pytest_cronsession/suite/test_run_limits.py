@@ -126,9 +126,9 @@ def test_a_repetition_ends_at_the_next_slot(cronsession_driver: Driver) -> None:
     d.expect(len(d.turns(job)) == seen, "a slot was repeated after the next slot of its job")
 
 
-def _limited(d: Driver) -> Handle:
+def _limited(d: Driver, most: int = 3) -> Handle:
     more: dict[str, Any] = {"retry": {"maxRetries": 0}} if d.has("job.retry") else {}
-    return d.add(every(minutes=10), maxFailures=3, **more)
+    return d.add(every(minutes=10), maxFailures=most, **more)
 
 
 def _slots_pass(d: Driver, job: Handle, count: int) -> None:
@@ -160,6 +160,15 @@ def test_failures_disable_a_job(cronsession_driver: Driver) -> None:
     d.edit(job, enabled=True)
     _slots_pass(d, job, 2)
     d.expect(d.stored(job).enabled, "enabled again, a job did not start with a count of zero")
+
+
+@requirement("CS-RUN-013")
+def test_one_failure_is_enough_where_a_job_says_so(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = _limited(d, 1)
+    d.answers(job, always=ERROR)
+    _slots_pass(d, job, 1)
+    d.expect(not d.stored(job).enabled, "a failure did not disable a job with maxFailures 1")
 
 
 @requirement("CS-RUN-014")

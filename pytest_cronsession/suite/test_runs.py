@@ -50,6 +50,23 @@ def test_every_scheduled_run_is_listed(cronsession_driver: Driver) -> None:
 
 
 @requirement("CS-RUN-001")
+@pytest.mark.cronsession_tier("full")
+def test_no_slot_is_listed_that_was_not_passed_over(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.every", "clock.advance")
+    job = d.add(every(minutes=10), target="isolated")
+    d.advance(minutes=25)
+    if d.has("job.update", "job.disable"):
+        # What falls due meanwhile has no outcome.
+        d.edit(job, enabled=False)
+        d.advance(minutes=25)
+        d.edit(job, enabled=True)
+        d.advance(minutes=15)
+    never = [(r.status, instant(r.slot_ms)) for r in d.runs(job) if r.status in ("missed", "skipped")]
+    d.expect(not never, f"no slot was missed or fell due during a run; listed are {never}")
+
+
+@requirement("CS-RUN-001")
 def test_a_cancelled_run_is_not_ok(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("run.cancel", "clock.advance")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from ..driver import Driver, Handle, cron, every
+from ..model import TRANSIENT, hold
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
-from .kit import step_through
+from .kit import end_held, long_timeout, step_through
 
 _UNREADABLE = {
     "out-of-range": cron("61 * * * *"),
@@ -47,6 +48,19 @@ def test_unreadable_schedules_are_rejected(cronsession_driver: Driver, case: str
         )
 
 
+# One step beyond each field.
+_BEYOND = ("0 24 * * *", "0 9 32 * *", "0 9 0 * *", "0 9 * 13 *", "0 9 * 0 *", "0 9 * * 8", "60 9 * * *")
+
+
+@requirement("CS-SCH-005")
+@pytest.mark.cronsession_tier("full")
+def test_values_beyond_their_field_are_rejected(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    for expr in _BEYOND[: d.few(len(_BEYOND), 3)]:
+        write, _ = d.try_add(cron(expr))
+        d.expect(write.rejected is not None, f"{expr!r} was accepted, and no clock shows that time")
+
+
 @requirement("CS-SCH-007")
 def test_a_disabled_job_rests_and_makes_up_for_nothing(cronsession_driver: Driver) -> None:
     d = cronsession_driver
@@ -69,6 +83,41 @@ def test_a_job_added_disabled_rests(cronsession_driver: Driver) -> None:
     d.advance(minutes=35)
     d.expect(not d.turns(job), "a job that was added disabled ran by schedule")
     _check_goes_on(d, job)
+
+
+@requirement("CS-SCH-007")
+@pytest.mark.cronsession_tier("full")
+@pytest.mark.parametrize("what", ["repetition", "queued"])
+def test_what_waits_of_a_disabled_job_does_not_run(cronsession_driver: Driver, what: str) -> None:
+    d = cronsession_driver
+    if what == "repetition":
+        d.require("job.retry")
+        job = d.add(every(hours=6), retry={"maxRetries": 3, "backoffMs": [20 * MINUTE]})
+        d.answers(job, TRANSIENT, TRANSIENT, TRANSIENT)
+        _run_next(d, job)
+    else:
+        d.require_policy("overlap", "queue")
+        job = d.add(every(minutes=30), **long_timeout(d))
+        d.answers(job, hold())
+        _run_next(d, job)
+        d.advance(minutes=40)
+    ran = len(d.turns(job))
+    d.edit(job, enabled=False)
+    if what == "queued":
+        end_held(d, job)
+    d.advance(hours=2)
+    d.expect(
+        len(d.turns(job)) == ran,
+        f"{len(d.turns(job)) - ran} run(s) of a disabled job began, which had waited for their time before",
+    )
+    _check_goes_on(d, job)
+
+
+def _run_next(d: Driver, job: Handle) -> None:
+    slot = d.stored(job).next_run_ms
+    assert slot is not None
+    d.advance_to(slot + d.hello.lateness_ms)
+    d.expect(bool(d.turns(job)), f"the job did not run at its slot {instant(slot)}")
 
 
 def _check_goes_on(d: Driver, job: Handle) -> None:

@@ -23,7 +23,7 @@ def _runs(
     """The job has its slots of the next stretch of time and nothing else, added, by an edit or after a restart."""
     job = _with(d, expr, tz, way)
     slots = cron_slots(expr, tz, d.now, d.now + within_ms)[: d.few(at_most, 2)]
-    step_through(d, job, slots, slots[-1] + 5_000 if slots else d.now + within_ms, zone=tz)
+    step_through(d, job, slots, slots[-1] + 5_500 if slots else d.now + within_ms, zone=tz)
     d.retire(job.id)
 
 

@@ -231,5 +231,25 @@ def test_an_edited_target_takes_effect(cronsession_driver: Driver) -> None:
     _check_fresh_again(d, job, [resident, before, inside])
 
 
+@requirement("CS-RES-018")
+@pytest.mark.cronsession_tier("full")
+def test_an_edit_away_from_the_session_of_the_request_takes_effect(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("session.current", "session.send")
+    chat, name = wish("named", name=d.fresh_name("chat")), d.fresh_name("moved-to")
+    said = d.say(chat)
+    resident = d.evidence(d.add(target="named", name=name))
+    job = d.add(target="current", caller=chat)
+    before = d.evidence(job)
+    d.expect(before.saw_turn(said), "a job with target current is not in the session of its request")
+    d.edit(job, session=wish("named", name=name))
+    inside = d.evidence(job)
+    d.expect(
+        inside.saw_turn(resident),
+        f"after an edit from target current to named {name!r} the run is not in that session",
+    )
+    d.judge(fresh_context([inside], [said, before]))
+
+
 def _check_fresh_again(d: Driver, job: Handle, earlier: list[Turn]) -> None:
     d.judge(fresh_context([d.evidence(job)], earlier))

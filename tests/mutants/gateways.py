@@ -29,6 +29,7 @@ from . import (
     resolving,
     runs,
     seeding,
+    slips,
     slots,
     targets,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "resolving",
     "runs",
     "seeding",
+    "slips",
     "slots",
     "targets",
 ]

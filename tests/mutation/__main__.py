@@ -31,15 +31,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument(
+        "--again", action="store_true", help="only those of the sample that survived by the record"
+    )
     given = parser.parse_args()
     campaign = CAMPAIGNS[given.campaign]
     chosen = sample(campaign.modules, given.sample, given.seed)
-    found = _tried(campaign, chosen, given.jobs)
-    killed = sum(verdict.killed for verdict in found)
-    print(f"\n{killed} of {len(found)} noticed: {killed / len(found):.1%}")
+    before = records.load()[campaign.name]["survivors"] if given.again else []
+    trials = [mutation for mutation in chosen if mutation.name in before] if given.again else chosen
+    found = _tried(campaign, trials, given.jobs)
+    survived = sum(not verdict.killed for verdict in found)
+    killed = len(chosen) - survived
+    print(f"\n{killed} of {len(chosen)} noticed: {killed / len(chosen):.1%}")
     if given.record:
-        records.store(campaign.name, given.seed, found)
-    return int(killed < campaign.least * len(found))
+        records.store(campaign.name, given.seed, len(chosen), found)
+    return int(killed < campaign.least * len(chosen))
 
 
 def _tried(campaign: Campaign, chosen: Sequence[Mutation], jobs: int) -> list[Verdict]:

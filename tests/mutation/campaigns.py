@@ -17,6 +17,9 @@ HERE = (*QUIET, "-W", "ignore:Module already imported")
 REFERENCE = "cronsession_reference"
 JUDGES = "pytest_cronsession"
 
+# The reference with other policies: to these go the tests of the areas concerned.
+OTHERS = [f"python:tests.variants.gateways:{name}Answers" for name in ("Second", "Third")]
+
 # By module of the reference: the suite's files that are about it, which go first.
 AREAS: Mapping[str, Sequence[str]] = {
     "cron": ("scheduler",),
@@ -62,7 +65,14 @@ def _suite(module: str) -> int:
         return next((i for i, word in enumerate(words) if file.startswith(word)), len(words))
 
     nodes = sorted(tests(), key=rank)
-    return int(pytest.main([*HERE, "-x", "--cronsession-target=reference", TIER, *nodes], [Brief()]))
+    near = [node for node in nodes if rank(node) < len(words)]
+    return _judged("reference", nodes) or next(
+        (code for other in OTHERS if (code := _judged(other, near))), 0
+    )
+
+
+def _judged(target: str, nodes: Sequence[str]) -> int:
+    return int(pytest.main([*HERE, "-x", f"--cronsession-target={target}", TIER, *nodes], [Brief()]))
 
 
 def _own_tests() -> int:

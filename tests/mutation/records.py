@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .trial import LATE, Verdict
+from .trial import Verdict
 
 RECORDED = Path(__file__).with_name("recorded.json")
 REASONS = Path(__file__).with_name("survivors.json")
 
 
 def load() -> dict[str, dict[str, Any]]:
-    """By campaign: seed, how many were tried, noticed and timed out, and the survivors by name."""
+    """By campaign: seed, how many were tried and noticed, and the survivors by name."""
     found: dict[str, dict[str, Any]] = json.loads(RECORDED.read_text(encoding="utf-8"))
     return found
 
@@ -25,13 +25,12 @@ def reasons() -> dict[str, str]:
     return found
 
 
-def store(campaign: str, seed: int, verdicts: Sequence[Verdict]) -> None:
-    """Keep what a campaign found, in place of what it found before."""
+def store(campaign: str, seed: int, tried: int, verdicts: Sequence[Verdict]) -> None:
+    """Keep what a campaign found, in place of what it found before. Those without a verdict were noticed before."""
     entry = {
         "seed": seed,
-        "tried": len(verdicts),
-        "killed": sum(v.killed for v in verdicts),
-        "timedOut": sum(v.outcome == LATE for v in verdicts),
+        "tried": tried,
+        "killed": tried - sum(not v.killed for v in verdicts),
         "survivors": sorted({v.mutation.name for v in verdicts if not v.killed}),
     }
     document = {**(load() if RECORDED.exists() else {}), campaign: entry}

@@ -29,6 +29,28 @@ def test_mutations_change_one_line_and_compile() -> None:
     assert chosen == sites.sample(["cronsession_reference.keys"], 3, seed=1)
 
 
+def test_what_only_words_an_error_is_not_mutated() -> None:
+    source = """\
+@dataclass(frozen=True)
+class Row:
+    age: int = 3
+
+    def check(self, size: int) -> None:
+        if size > self.age:
+            raise ValueError(
+                f"{size + 1} is too much"
+            )
+        log.info("%d", size + 2)
+        self.refuse("a" if size else "b")
+        return size + 1
+
+
+class RowError(ValueError):
+    limit = 60
+"""
+    assert sites.wordings(source) == {1, *range(7, 12), 15, 16}
+
+
 @pytest.mark.parametrize(
     ("outcome", "killed"), [(trial.KILLED, True), (trial.LATE, True), (trial.SURVIVED, False)]
 )

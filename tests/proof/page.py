@@ -165,7 +165,7 @@ def _mutation(records: Records) -> Iterator[str]:
         yield ""
         yield f"### {name}"
         yield ""
-        yield f"Seed {entry['seed']}, {entry['tried']} tried, {entry['killed']} noticed, {entry['timedOut']} of these by a time-out."
+        yield f"Seed {entry['seed']}, {entry['tried']} tried, {entry['killed']} noticed."
         if entry["survivors"]:
             yield ""
             yield "| survives | why |"
