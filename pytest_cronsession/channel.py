@@ -100,11 +100,21 @@ class Caller:
             message = f"the answer breaks the schema at {wrong} (see specs/schemas/protocol.schema.json)"
             raise self._fatal(operation, message)
         assert isinstance(answer, dict)
-        return answer
+        whole: dict[str, Any] = _whole(answer)
+        return whole
 
     def _fatal(self, operation: str, message: str, kind: type[TargetError] = TargetError) -> TargetError:
         self.dead = kind(operation, message, log=self.channel.log_tail())
         return self.dead
+
+
+def _whole(value: Any) -> Any:
+    """The same with integers for whole numbers that a gateway wrote as 1000.0: JSON knows no difference."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value
 
 
 class Pending:

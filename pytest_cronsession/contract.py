@@ -60,6 +60,11 @@ class Hello:
         """True where time cannot be driven: only what needs no clock is judged."""
         return "clock.advance" not in self.capabilities
 
+    @property
+    def late_by_ms(self) -> int:
+        """So long after its instant something has begun: the lateness, and what is between two steps of the clock."""
+        return self.lateness_ms + max(1, self.resolution_ms) - 1
+
     def policy(self, name: str) -> str:
         """The declared answer, or the published default."""
         return self.policies.get(name, POLICIES[name].default)

@@ -117,6 +117,7 @@ class Driver(Attempts):
         """
         tag = self.model.new_tag()
         if target is None:
+            self.require_a_session()
             lasting = self.has("session.named") and self.budget.limited
             target = "isolated" if self.has("session.isolated") and not lasting else "named"
             name = None if target == "isolated" else self._lasting_name()
@@ -135,6 +136,11 @@ class Driver(Attempts):
             return write, None
         self._mine[write.job.id] = schedule is not None
         return write, Handle(write.job.id, tag, write)
+
+    def require_a_session(self) -> None:
+        """Not applicable where jobs can have neither a fresh session nor one of their own."""
+        if not (self.has("session.isolated") or self.has("session.named")):
+            self.pass_over("jobs of the gateway have neither isolated nor named sessions")
 
     def _lasting_name(self) -> str:
         """A session for a job that does not care. Not one from long ago: what is idle for weeks may be pruned."""
@@ -306,6 +312,9 @@ class Driver(Attempts):
         told = f"session/send, the model's answer is {answer.kind}{until}"
         self.trace.note(self.now, told, "send", operation="session/send", params=params)
         self.world.send("session/send", params)
+        self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=2)
+        if not self.model.turns(tag) and not self.hello.realtime:
+            self.advance()  # it may begin with the next settling
         self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=30)
         turns = self.model.turns(tag)
         if not turns:

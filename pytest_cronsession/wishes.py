@@ -33,7 +33,7 @@ def quiet(capabilities: frozenset[str], now_ms: int) -> dict[str, Any]:
     """A schedule that does not come due during a test, of a kind that the gateway declares."""
     if "schedule.cron" not in capabilities:
         if "schedule.every" in capabilities:
-            return {"kind": "every", "everyMs": 365 * DAY_MS}
+            return {"kind": "every", "everyMs": 365 * DAY_MS, "anchorMs": now_ms + 300 * DAY_MS}
         if "schedule.at" in capabilities:
             return at(now_ms + 300 * DAY_MS)
     return cron("0 0 1 1 *")

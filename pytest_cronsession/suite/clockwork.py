@@ -319,7 +319,8 @@ class Clockwork(Story):
 
 
 def tell_apart(driver: Driver) -> None:
-    """Without this much of a clock a machine with a schedule has nothing to say."""
+    """Without this much of a clock, and sessions of their jobs' own, a machine with a schedule has nothing to say."""
+    driver.require_a_session()
     if max(1, driver.hello.resolution_ms) + driver.hello.lateness_ms > ROOM:
         driver.not_observed("on so coarse a clock slots and writes within a minute cannot be told apart")
 

@@ -88,7 +88,7 @@ class Book:
     def __init__(self, hello: Hello) -> None:
         self.gears: list[Gear] = []
         self.gone: list[Gear] = []
-        self.late, self.grain = hello.lateness_ms, max(1, hello.resolution_ms)
+        self.late, self.grain = hello.late_by_ms, max(1, hello.resolution_ms)
         self.skips = hello.policy("overlap") == "skip"
         self._dst = hello.policy("dst")
 

@@ -39,13 +39,17 @@ LIMITS = {"pruneAfterMs": 300 * MINUTE, "maxEntries": 6}
 
 @dataclass
 class Leftover:
-    """The receipt of a run: between which instants it was active for the last time, and how its run ended."""
+    """The receipt of a run: between which instants it was active for the last time, and how its run ended.
+
+    ``listed``: it is one that there has to be, or has been seen.
+    """
 
     gear: Gear
     ended: str
     earliest: int
     latest: int
     restarted: bool = False
+    listed: bool = False
 
 
 def over_since(ended: str, asked_ms: int, looked_ms: int) -> int:
@@ -66,6 +70,7 @@ class Leftovers(Lodgers):
         self.started = 0
         self.active: dict[Place, int] = {}
         self.lasting_keys: dict[Place, str] = {}
+        self.seen: set[str] = set()  # the open runs whose rows were listed
 
     def _config(self) -> dict[str, Any]:
         config = super()._config()
@@ -108,14 +113,15 @@ class Leftovers(Lodgers):
         keys = {row.key for row in rows}
         for gear, run, turn in self.news:
             if gear.place is not None:
-                # The session of mode shared may go with its job.
-                if run.session_key is not None and gear.place[0] != "job":
-                    self.lasting_keys[gear.place] = run.session_key
+                if turn.state == "answered":
+                    self._lasts(gear.place, run.session_key)
             elif run.session_key is not None and not self._waits(turn):
                 self.left[run.session_key] = Leftover(gear, turn.state, began, now)
         for one in self.over:
             if one.gear.place is not None:
                 self.active[one.gear.place] = now
+                if one.turn.state == "answered":
+                    self._lasts(one.gear.place, one.key)
             elif one.key is not None:
                 ended = one.turn.state if one.how == "answer" else one.how
                 since = over_since(ended, one.turn.at_ms, began)
@@ -127,6 +133,12 @@ class Leftovers(Lodgers):
                 self.laws.expect(self.d, key in keys, f"the row of the session {place} went", LASTING)
         elif now - max(began, self.started) > sweep_ms(self.d):
             self._look_at_bounds(rows)
+        self.seen = {run_id for run_id, one in self.open.items() if one.key in keys}
+
+    def _lasts(self, place: Place, key: str | None) -> None:
+        # The session of mode shared may go with its job.
+        if key is not None and place[0] != "job":
+            self.lasting_keys[place] = key
 
     def _look_at_receipts(self, keys: set[str]) -> None:
         now, slack = self.d.now, self.book.late + self.book.grain
@@ -140,10 +152,13 @@ class Leftovers(Lodgers):
                     self.laws.expect(self.d, key not in keys, told, law)
             elif self.lasting and self.d.has("receipts") and now < left.earliest + KEPT_MS - slack:
                 told = f"a receipt of {instant(left.earliest)} or later is gone at {instant(now)}"
-                if not self.laws.expect(self.d, key in keys, told, EARLY):
+                # A run without an answer need not leave one.
+                left.listed = left.listed or key in keys or left.ended == "answered"
+                if not (left.listed and self.laws.expect(self.d, key in keys, told, EARLY)):
                     del self.left[key]
-        for one in self.open.values():
-            if one.key is not None and self._waits(one.turn):
+        for run_id, one in self.open.items():
+            # A gateway may write down a new session when its first turn has ended.
+            if run_id in self.seen and self._waits(one.turn):
                 law = IN_USE if self.lasting or one.gear.place is None else KEPT_BUSY
                 self.laws.expect(self.d, one.key in keys, "the row of a run that is under way went", law)
 

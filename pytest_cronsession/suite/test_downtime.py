@@ -29,7 +29,7 @@ def _run_its_slot(d: Driver, job: Handle) -> int:
     """Let the job run its next slot; the slot."""
     slot = d.stored(job).next_run_ms
     assert slot is not None
-    step_through(d, job, [slot], slot + d.hello.lateness_ms)
+    step_through(d, job, [slot], slot + d.hello.late_by_ms)
     return slot
 
 

@@ -22,7 +22,7 @@ def test_two_instances_run_a_slot_once(cronsession_driver: Driver, alias: bool) 
     assert slot is not None
     # From slot to slot: one clock must not be beyond a slot that the other has still to come to.
     for n in range(6):
-        d.advance_to(slot + 5 * n * MINUTE + d.hello.lateness_ms)
+        d.advance_to(slot + 5 * n * MINUTE + d.hello.late_by_ms)
     d.advance(minutes=1)
     counts = [len(d.turns(job)) for job in jobs]
     d.part()

@@ -251,7 +251,7 @@ def test_null_clears_a_member(cronsession_driver: Driver, member: str) -> None:
         d.edit(job, timeoutMs=None)
         d.answers(job, HANG)
         begin(d, job)
-        d.advance_to(d.now + 5_000 + d.hello.lateness_ms)
+        d.advance_to(d.now + 5_000 + d.hello.late_by_ms)
         d.expect(d.model.held_turns() == 1, "the timeoutMs that an edit cleared still ends the run")
     else:
         d.require("job.retry", "clock.advance")

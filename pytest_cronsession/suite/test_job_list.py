@@ -182,7 +182,7 @@ def test_a_job_removed_during_its_run_stays_removed(cronsession_driver: Driver) 
     d.answers(job, hold())
     slot = d.stored(job).next_run_ms
     assert slot is not None
-    d.advance_to(slot + d.hello.lateness_ms)
+    d.advance_to(slot + d.hello.late_by_ms)
     d.expect(len(d.turns(job)) == 1, "the run did not start at its slot")
     d.remove(job)
     end_held(d, job)
@@ -222,12 +222,12 @@ def test_reading_changes_nothing(cronsession_driver: Driver) -> None:
     grain = max(1, d.hello.resolution_ms)
     d.advance_to(slot - grain)
     _read(d)
-    d.advance_to(slot + d.hello.lateness_ms)
+    d.advance_to(slot + d.hello.late_by_ms)
     d.expect(len(d.turns(job)) == 1, "with reads just before it, the slot did not have its run")
-    before, rows = shown(d.stored(job)), [(s.key, s.id) for s in d.sessions()]
+    before, rows = shown(d.stored(job)), {(s.key, s.id) for s in d.sessions()}
     _read(d)
     d.expect(shown(d.stored(job)) == before, "reads during a run changed what is listed of the job")
-    d.expect([(s.key, s.id) for s in d.sessions()] == rows, "reads changed the rows of the session store")
+    d.expect({(s.key, s.id) for s in d.sessions()} == rows, "reads changed the rows of the session store")
     end_held(d, job)
     _read(d)
     d.advance(minutes=4)

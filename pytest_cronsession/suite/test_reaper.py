@@ -10,7 +10,7 @@ from ..driver import Driver, Handle, every
 from ..model import ERROR, HANG, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import all_rows, listed, long_timeout, receipts, rows_of, sweep_ms
+from .kit import all_rows, listed, long_timeout, may_end, receipts, rows_of, sweep_ms
 
 HOUR = 60 * MINUTE
 retention = pytest.mark.cronsession_config(sessionRetentionMs=HOUR)
@@ -116,6 +116,8 @@ def test_a_run_under_way_is_never_reaped(cronsession_driver: Driver, target: str
     d.expect(len(d.turns(job)) == 1, "the run did not reach the model")
     before = {s.key for s in rows_of(d, job)}
     d.advance(hours=3, minutes=30)
+    if d.turns(job)[0].state != "held":
+        may_end(d)
     lost = before - listed(d, before)
     d.expect(not lost, f"rows of a run that is under way were reaped: {sorted(lost)}")
     d.advance(minutes=31)
@@ -182,6 +184,8 @@ def test_files_do_not_become_ever_more(cronsession_driver: Driver) -> None:
     if cheap:
         d.add(every(minutes=10), target="isolated")
     looks, hours, most = (4, 5, 6) if cheap else (5, 3, 3 if by_hand else 4)
+    # With rare sweeps it is chance how many receipts wait for the next one.
+    hours, most = hours + sweep_ms(d) // HOUR, most + 3 * (sweep_ms(d) // (10 * MINUTE))
     counts = []
     for _ in range(looks):
         if by_hand is not None:

@@ -139,7 +139,10 @@ def test_a_busy_row_does_not_stop_the_sweep(cronsession_driver: Driver) -> None:
     rows: set[str] = set()
     for _ in range(3):
         d.advance(minutes=1)
-        rows |= _rows_of_a_run(d, d.add(target="isolated"))
+        job = d.add(target="isolated")
+        if not d.has("run.concurrency") and d.run_now(job).turn is None:
+            d.pass_over("the gateway runs one job after the other")
+        rows |= _rows_of_a_run(d, job)
     _expect_gone(d, rows, "receipts beside a run that is under way", d.now)
     d.advance(hours=4)
 

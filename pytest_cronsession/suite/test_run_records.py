@@ -103,7 +103,7 @@ def test_a_slot_that_had_its_run_is_not_due(cronsession_driver: Driver) -> None:
     job = d.add(every(minutes=30))
     slot = d.stored(job).next_run_ms
     assert slot is not None
-    d.advance_to(slot + d.hello.lateness_ms)
+    d.advance_to(slot + d.hello.late_by_ms)
     ran = len(d.turns(job))
     d.expect(ran == 1, f"the slot had {ran} runs")
     answer = d.trigger(job, mode="due")

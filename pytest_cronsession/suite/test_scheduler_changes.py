@@ -40,7 +40,7 @@ def test_frequent_slots_around_a_change_follow_the_policy(cronsession_driver: Dr
     exprs = EXPRESSIONS[: d.few(len(EXPRESSIONS), 3)]
     plan = {expr: cron_slots(expr, tz, d.now, until, dst) for expr in exprs}
     jobs = {expr: d.add(cron(expr, tz)) for expr in exprs}
-    late, grain = d.hello.lateness_ms, max(1, d.hello.resolution_ms)
+    late, grain = d.hello.late_by_ms, max(1, d.hello.resolution_ms)
     near = {slot for slots in plan.values() for slot in slots if abs(slot - change) <= 3 * HOUR}
     stops = {moment for slot in near for moment in (slot - grain, slot + late)} | {until}
     for stop in sorted(moment for moment in stops if moment > d.now):

@@ -116,7 +116,7 @@ def test_what_waits_of_a_disabled_job_does_not_run(cronsession_driver: Driver, w
 def _run_next(d: Driver, job: Handle) -> None:
     slot = d.stored(job).next_run_ms
     assert slot is not None
-    d.advance_to(slot + d.hello.lateness_ms)
+    d.advance_to(slot + d.hello.late_by_ms)
     d.expect(bool(d.turns(job)), f"the job did not run at its slot {instant(slot)}")
 
 

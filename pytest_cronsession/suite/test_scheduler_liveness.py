@@ -20,7 +20,7 @@ def test_reading_neither_loses_nor_repeats_a_slot(cronsession_driver: Driver) ->
     for count in range(1, 4):
         slot = d.stored(job).next_run_ms
         assert slot is not None
-        for moment in (slot - grain, slot + d.hello.lateness_ms, slot + d.hello.lateness_ms + MINUTE):
+        for moment in (slot - grain, slot + d.hello.late_by_ms, slot + d.hello.late_by_ms + MINUTE):
             d.advance_to(moment)
             expected = count - (moment < slot)
             d.expect(
@@ -71,7 +71,7 @@ def test_a_one_shot_is_removed_when_answered(cronsession_driver: Driver, outcome
     if outcome == "error":
         d.answers(job, always=ERROR)
         d.answers(plain, always=ERROR)
-    d.advance_to(slot + d.hello.lateness_ms)
+    d.advance_to(slot + d.hello.late_by_ms)
     d.advance(hours=13)
     d.expect(bool(d.turns(job)), "the one-shot did not run")
     # A gateway may remove whatever is done; then there is nothing to keep.
@@ -123,7 +123,7 @@ def test_a_stagger_is_steady_and_bounded(cronsession_driver: Driver) -> None:
         )
         d.expect(len(offsets) == 1, f"the offsets of one job differ from slot to slot: {sorted(offsets)} ms")
         d.expect(d.stored(job).next_run_ms == slot, "the offset differs from listing to listing")
-        step_through(d, job, [slot], slot + d.hello.lateness_ms)
+        step_through(d, job, [slot], slot + d.hello.late_by_ms)
         # Both jobs have had this hour's slot then.
         d.advance_to(slot - slot % (60 * MINUTE) + window + MINUTE)
 

@@ -32,7 +32,7 @@ def _slot_that_ran(d: Driver) -> Iterator[None]:
     job = d.add(every(minutes=10))
     slot = d.stored(job).next_run_ms
     assert slot is not None
-    step_through(d, job, [slot], slot + d.hello.lateness_ms)
+    step_through(d, job, [slot], slot + d.hello.late_by_ms)
     yield
     step_through(d, job, [], slot + 5 * MINUTE)
     upcoming = d.stored(job).next_run_ms
@@ -126,7 +126,7 @@ def _missed_slots(d: Driver) -> Iterator[None]:
     job = d.add(cron("*/10 * * * *"))
     slot = d.stored(job).next_run_ms
     assert slot is not None
-    step_through(d, job, [slot], slot + d.hello.lateness_ms)
+    step_through(d, job, [slot], slot + d.hello.late_by_ms)
     yield
     before = len(d.turns(job))
     d.advance_to(slot + 39 * MINUTE)

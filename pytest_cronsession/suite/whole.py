@@ -29,6 +29,8 @@ EVERYTHING = (
 SIZES = {"full": (12, 35), "thorough": (18, 45)}
 # Late runs may be spread over so many minutes after a start.
 _CALM = 5
+# With catchUp all a gateway may have a bound of its own, of so many or more.
+_AT_LEAST = 5
 
 
 class Whole(Leftovers):
@@ -178,7 +180,8 @@ class Whole(Leftovers):
             return []
         count = len(missed) if policy == "all" else 1
         # A late one-shot has some hours, which are not waited for, and how long a grace is, nobody knows.
-        return [Due(missed[-1], not gear.once and policy != "grace")] * count
+        must = not gear.once and policy != "grace"
+        return [Due(missed[-1], must and n < _AT_LEAST) for n in range(count)]
 
     def _miss(self, until: int, late: Any, owed: str, untouched: str) -> None:
         """Take down what falls into the time until then, before it is over."""

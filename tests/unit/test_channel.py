@@ -292,6 +292,15 @@ def test_members_beyond_the_schema_are_allowed_in_answers(opened: Opener) -> Non
     assert opened(initialize=lambda params: answer).call("initialize", PARAMS) == answer
 
 
+def test_a_whole_number_is_an_integer_however_it_is_written(opened: Opener) -> None:
+    listed = [{**STORED, "nextRunAtMs": 1000.0, "more": [0.5, 2.0, float("inf"), True]}]
+    answer = opened(job_list=lambda params: {"jobs": listed}).call("job/list")
+    job = answer["jobs"][0]
+    assert (job["nextRunAtMs"], job["more"]) == (1000, [0.5, 2, float("inf"), True])
+    assert [type(found) for found in (job["nextRunAtMs"], *job["more"])] == [int, float, int, float, bool]
+    assert type(listed[0]["nextRunAtMs"]) is float, "what the gateway keeps is its own"
+
+
 def test_a_method_with_nothing_to_say_may_return_nothing(opened: Opener) -> None:
     assert opened(gateway_stop=lambda params: None).call("gateway/stop") == {}
 

@@ -56,6 +56,21 @@ def test_a_long_hello_is_taken_as_it_is() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "late_by_ms"),
+    [
+        ({}, 0),
+        ({"latenessMs": 400}, 400),
+        ({"resolutionMs": 1000}, 999),
+        ({"resolutionMs": 10, "latenessMs": 5}, 14),
+    ],
+)
+def test_a_start_may_be_late_and_come_with_the_next_step_of_the_clock(
+    more: dict[str, int], late_by_ms: int
+) -> None:
+    assert Hello.parse(HELLO | more).late_by_ms == late_by_ms
+
+
 def test_a_policy_is_the_declared_one_or_the_default() -> None:
     hello = Hello.parse(HELLO)
     assert hello.policy("sessionKey") == "reject"

@@ -23,36 +23,10 @@ from cronsession_reference.sessions import Turn
 from cronsession_reference.store import Run
 
 from ..mutants.altered import Altered, is_receipt, with_wish, wrap
+from . import rarer
+from .table import MINUTE, VARIANTS, Declaring, inner, right
 
-MINUTE = 60_000
-VARIANTS: dict[str, Callable[[], Any]] = {}
-
-
-def right(factory: Any) -> Any:
-    """Enter a factory into the table of variants."""
-    VARIANTS[factory.__name__] = factory
-    return factory
-
-
-def _inner(params: Any, *path: str) -> dict[str, Any]:
-    """An object inside of parameters; an empty one where something else stands there, for the reference to refuse."""
-    for name in path:
-        params = params.get(name) if isinstance(params, dict) else None
-    return params if isinstance(params, dict) else {}
-
-
-class Declaring(Altered):
-    """Declares less than the reference, or other numbers."""
-
-    lacks: ClassVar[tuple[str, ...]] = ()
-    only: ClassVar[tuple[str, ...]] = ()
-    hello: ClassVar[dict[str, Any]] = {}
-
-    def initialize(self, params: dict[str, Any]) -> dict[str, Any]:
-        found = super().initialize(params)
-        kept = [c for c in found["capabilities"] if c not in self.lacks and (not self.only or c in self.only)]
-        return {**found, "capabilities": kept, **self.hello}
-
+__all__ = ["VARIANTS", "rarer"]
 
 _SECOND_ANSWERS = {
     "keyCase": "preserve",
@@ -251,7 +225,7 @@ class NothingIsIsolated(Declaring):
     lacks = ("session.isolated", "session.current", "session.key", "session.mode", "receipts", "retention")
 
     def job_add(self, params: dict[str, Any]) -> dict[str, Any]:
-        if _inner(params, "job", "session").get("target") in ("isolated", "current"):
+        if inner(params, "job", "session").get("target") in ("isolated", "current"):
             return {"rejected": {"field": "session.target", "reason": "is not known here"}}
         return super().job_add(params)
 
@@ -420,7 +394,7 @@ class IntervalsFollowTheClock(Altered):
         return super().job_update(self._anchored(params, "patch"))
 
     def _anchored(self, params: dict[str, Any], part: str) -> dict[str, Any]:
-        schedule = _inner(params, part, "schedule")
+        schedule = inner(params, part, "schedule")
         if schedule.get("kind") != "every":
             return params
         return {**params, part: {**params[part], "schedule": {"anchorMs": 0, **schedule}}}
@@ -439,7 +413,7 @@ class NamesAreStrict(Altered):
         return self._checked(super().job_update, params, "patch")
 
     async def session_send(self, params: dict[str, Any]) -> dict[str, Any]:
-        name = _inner(params, "session").get("name")
+        name = inner(params, "session").get("name")
         if isinstance(name, str) and not self.PLAIN.fullmatch(name):
             raise ValueError(f"there is no session {name!r}")
         return await super().session_send(params)
@@ -447,7 +421,7 @@ class NamesAreStrict(Altered):
     def _checked(
         self, write: Callable[..., dict[str, Any]], params: dict[str, Any], part: str
     ) -> dict[str, Any]:
-        name, loses = _inner(params, part, "session").get("name"), False
+        name, loses = inner(params, part, "session").get("name"), False
         if isinstance(name, str) and not self.PLAIN.fullmatch(name):
             return {"rejected": {"field": "session.name", "reason": "is a to z, 0 to 9 and dashes"}}
 
@@ -484,7 +458,7 @@ class _ReadsLess(Declaring):
     def _checked(
         self, write: Callable[..., dict[str, Any]], params: dict[str, Any], part: str
     ) -> dict[str, Any]:
-        expr = _inner(params, part, "schedule").get("expr")
+        expr = inner(params, part, "schedule").get("expr")
         if isinstance(expr, str) and not _needed(expr) <= set(self.reads):
             return {"rejected": {"field": "schedule.expr", "reason": "is more than this gateway can read"}}
         return write(params)
@@ -544,7 +518,9 @@ class EachAgentHasItsCap(Altered):
 
 
 def __getattr__(name: str) -> Callable[[], Any]:
-    """One policy, one other answer: ``python:tests.variants.gateways:dst_shift``."""
+    """One of the rarer ones; or one policy, one other answer: ``python:tests.variants.gateways:dst_shift``."""
+    if name in vars(rarer):
+        return getattr(rarer, name)  # type: ignore[no-any-return]
     policy, _, answer = name.partition("_")
     if not policy or not answer:
         raise AttributeError(name)
