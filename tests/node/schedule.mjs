@@ -42,7 +42,9 @@ function parseField({ label, low, high, names = [] }, text) {
   const values = new Set();
   for (const part of text.split(',')) {
     const [sound, from = `${low}`, to = `${high}`, step = '1', single] = PART.exec(part) ?? [];
-    const first = value(single ?? from), last = value(single ?? to), by = Number(step);
+    const first = value(single ?? from), by = Number(step);
+    const endsOnSunday = names[0] === 'SUN' && first > low && /^sun$/i.test(to); // there it is 7
+    const last = single === undefined && endsOnSunday ? high : value(single ?? to);
     const inOrder = low <= first && first <= last && last <= high && by > 0;
     if (!sound || !inOrder) refuse('schedule.expr', `${label} "${text}" cannot be read`);
     for (let found = first; found <= last; found += by) values.add(label === 'day-of-week' ? found % 7 : found);
