@@ -33,13 +33,17 @@ def _to_the_next_run(d: Driver, job: Handle) -> int:
 @pytest.mark.parametrize("kind", ["disabled", "one-shot"])
 def test_a_job_without_a_next_run_is_not_due(cronsession_driver: Driver, kind: str) -> None:
     d = cronsession_driver
-    d.require("clock.advance", *(("schedule.every", "job.disable") if kind == "disabled" else ("schedule.at",)))
+    d.require(
+        "clock.advance", *(("schedule.every", "job.disable") if kind == "disabled" else ("schedule.at",))
+    )
     job = d.add(every(minutes=30), enabled=False) if kind == "disabled" else d.add(at(d.now + 10 * MINUTE))
     d.advance(minutes=65)
     ran = len(d.turns(job))
     answer = d.trigger(job, mode="due")
     d.advance()
-    d.expect(not answer.started, f"a start limited to due jobs was accepted of a job without a next run ({kind})")
+    d.expect(
+        not answer.started, f"a start limited to due jobs was accepted of a job without a next run ({kind})"
+    )
     d.expect(len(d.turns(job)) == ran, f"the refused start of a job ({kind}) reached the model all the same")
 
 
@@ -208,7 +212,9 @@ def test_people_are_told_of_each_disabled_job(cronsession_driver: Driver) -> Non
     d.advance(minutes=35)
     told = [notice.get("jobId") for notice in d.notices() if notice.get("kind") == "autoDisabled"]
     counts = [told.count(job.id) for job in jobs]
-    d.expect(counts == [1, 1], f"two jobs were disabled by their failures; notices tell of them {counts} times")
+    d.expect(
+        counts == [1, 1], f"two jobs were disabled by their failures; notices tell of them {counts} times"
+    )
 
 
 @requirement("CS-RUN-016")
@@ -236,7 +242,10 @@ def test_a_run_of_that_very_instant_is_listed(cronsession_driver: Driver) -> Non
         d.fail("a run that has just ended is not listed")
     assert run is not None
     listed = [r.id for r in d.runs(job, since_ms=since)]
-    d.expect(listed == [run.id], f"a run started at {instant(since)}; from that instant on {len(listed)} are listed")
+    d.expect(
+        listed == [run.id],
+        f"a run started at {instant(since)}; from that instant on {len(listed)} are listed",
+    )
 
 
 @requirement("CS-RUN-018")
@@ -247,6 +256,11 @@ def test_a_run_that_lasted_is_listed_by_its_start(cronsession_driver: Driver) ->
     begin(d, job)
     d.advance(minutes=20)
     since = d.now - 10 * MINUTE
-    d.expect(not d.runs(job, since_ms=since), "a run that is under way is listed from an instant after its start on")
+    d.expect(
+        not d.runs(job, since_ms=since),
+        "a run that is under way is listed from an instant after its start on",
+    )
     end_held(d, job)
-    d.expect(not d.runs(job, since_ms=since), "a run is listed from an instant between its start and its end on")
+    d.expect(
+        not d.runs(job, since_ms=since), "a run is listed from an instant between its start and its end on"
+    )

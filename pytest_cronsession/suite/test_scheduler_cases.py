@@ -100,7 +100,8 @@ def test_one_shots_of_one_instant_all_run(cronsession_driver: Driver) -> None:
     d.advance_to(slot + 50 * MINUTE)
     counts = [len(d.turns(job)) - was for job, was in zip(jobs, before, strict=True)]
     d.expect(
-        counts == [1, 1, 1, 1], f"of three one-shots and a job due at {instant(slot)} each runs once, got {counts}"
+        counts == [1, 1, 1, 1],
+        f"of three one-shots and a job due at {instant(slot)} each runs once, got {counts}",
     )
 
 
@@ -119,7 +120,8 @@ def test_a_stagger_outlasts_a_start(cronsession_driver: Driver) -> None:
         d.advance(seconds=1)
         after = d.stored(job).next_run_ms
         d.expect(
-            after == before, f"a start moved the slot of a staggered job from {instant(before)} to {instant(after)}"
+            after == before,
+            f"a start moved the slot of a staggered job from {instant(before)} to {instant(after)}",
         )
     assert after is not None
     step_through(d, job, [after], after + d.hello.late_by_ms)

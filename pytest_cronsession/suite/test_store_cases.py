@@ -68,7 +68,8 @@ def test_a_one_shot_that_came_to_nothing_is_done(cronsession_driver: Driver, out
         start()
         d.advance(hours=2)
         d.expect(
-            len(d.turns(job)) == ran, f"a one-shot whose run ended ({outcome}) half a day ago ran after a start"
+            len(d.turns(job)) == ran,
+            f"a one-shot whose run ended ({outcome}) half a day ago ran after a start",
         )
     left = d.job(job)
     d.expect(

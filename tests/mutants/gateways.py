@@ -28,6 +28,7 @@ from . import (
     leftovers,
     limits,
     liveness,
+    oddities,
     people,
     reaping,
     resolving,
@@ -36,6 +37,7 @@ from . import (
     slips,
     slots,
     targets,
+    told,
 )
 from .altered import MUTANTS, Mutant
 
@@ -64,6 +66,7 @@ __all__ = [
     "leftovers",
     "limits",
     "liveness",
+    "oddities",
     "people",
     "reaping",
     "resolving",
@@ -72,6 +75,7 @@ __all__ = [
     "slips",
     "slots",
     "targets",
+    "told",
 ]
 
 
