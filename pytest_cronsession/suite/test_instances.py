@@ -49,7 +49,8 @@ def test_a_job_never_overlaps_itself_in_two_instances(cronsession_driver: Driver
     end_held(d, job)
     d.part()
     d.expect(
-        count == 1, f"two slots fell due during a run, and in two instances the job had {count} runs at a time"
+        count == 1,
+        f"two slots fell due during a run, and in two instances the job had {count} runs at a time",
     )
 
 

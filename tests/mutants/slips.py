@@ -144,3 +144,14 @@ class LookingBackForgetsTheChange(_LooksBack):
         offset = datetime.fromtimestamp(now / 1000, ZoneInfo(job.schedule.tz)).utcoffset() or timedelta()
         hours, rest = divmod(offset, timedelta(hours=1))
         return job if rest else replace(job, schedule=replace(job.schedule, tz=f"Etc/GMT{-hours:+d}"))
+
+
+@wrong("bugs:S8", "STO-007")
+class AMissedIntervalIsTheLast(Altered, does={"intervalAnchor": "end", "catchUp": "skip"}):
+    """An interval counted from the end of a run waits for the end of a late one, which there is not."""
+
+    def alter(self, engine: Engine) -> None:
+        def advance(inner: Callable[..., None], job: Job, *asked: Any, running: bool) -> None:
+            inner(job, *asked, running=running or asked[0] == asked[1] - 1)
+
+        wrap(engine.scheduler, "_advance", advance)
