@@ -155,3 +155,11 @@ class AMissedIntervalIsTheLast(Altered, does={"intervalAnchor": "end", "catchUp"
             inner(job, *asked, running=running or asked[0] == asked[1] - 1)
 
         wrap(engine.scheduler, "_advance", advance)
+
+
+@wrong("bugs:S19", "STO-013")
+class LookingBackForgetsTheStagger(_LooksBack):
+    """A missed slot is listed without the part of the stagger that its job has."""
+
+    def counted(self, slots: list[int]) -> list[int]:
+        return [slot // 60_000 * 60_000 for slot in slots]
