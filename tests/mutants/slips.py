@@ -83,9 +83,9 @@ class LastWorkdayIsJoined(Rewriting):
     """LW beside a day of the week means both, and not either."""
 
     def read(self, expr: str) -> str:
-        *texts, weekday = expr.split()
-        joined = len(texts) == 4 and texts[2] == "LW" and weekday not in ("*", "?")
-        return " ".join([*texts, f"+{weekday}"]) if joined else expr
+        texts = expr.split()
+        joined = len(texts) == 5 and texts[2] == "LW" and texts[4] not in ("*", "?")
+        return " ".join([*texts[:4], f"+{texts[4]}"]) if joined else expr
 
 
 @wrong("openclaw:RES-26", "RES-018")
