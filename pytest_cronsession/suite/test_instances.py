@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ..driver import Driver, cron, every, wish
-from ..model import tag_text
+from ..model import hold, tag_text
 from ..oracle import MINUTE
 from ..requirement import requirement
+from .kit import end_held, long_timeout
 
 pytestmark = pytest.mark.cronsession_last
 
@@ -28,6 +29,28 @@ def test_two_instances_run_a_slot_once(cronsession_driver: Driver, alias: bool) 
     d.part()
     d.expect(
         counts == [3, 6], f"jobs with 3 and 6 slots ran {counts[0]} and {counts[1]} times in two instances"
+    )
+
+
+@requirement("CS-SCH-011")
+@pytest.mark.cronsession_tier("full")
+def test_a_job_never_overlaps_itself_in_two_instances(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("instances", "schedule.cron")
+    job = d.add(cron("*/10 * * * *"), **long_timeout(d))
+    d.answers(job, hold(), hold())
+    d.join()
+    slot = d.stored(job).next_run_ms
+    assert slot is not None
+    for n in range(3):
+        d.advance_to(slot + 10 * n * MINUTE + d.hello.late_by_ms)
+    d.advance(minutes=1)
+    count = len(d.turns(job))
+    end_held(d, job)
+    d.part()
+    d.expect(
+        count == 1,
+        f"two slots fell due during a run, and in two instances the job had {count} runs at a time",
     )
 
 

@@ -86,3 +86,24 @@ def test_a_downtime_holds_the_slots_of_the_schedule(cronsession_driver: Driver, 
         set(told) <= set(missed),
         f"a run is listed for {instant(next(iter(set(told) - set(missed)), None), case.tz)}; missed was {when}",
     )
+
+
+@requirement("CS-STO-013")
+def test_a_staggered_job_misses_instants_of_its_own(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.stagger", "run.list")
+    own = {"catchUp": {"policy": "all"}} if d.has("job.catchUp") else {}
+    job = d.add({**cron("0 * * * *"), "staggerMs": 30 * MINUTE}, **own)
+    upcoming = d.stored(job).next_run_ms
+    assert upcoming is not None
+    d.go_down()
+    # The slots begin with the hour and are over half an hour later.
+    d.come_back({"milliseconds": upcoming // HOUR * HOUR + 3 * HOUR - 10 * MINUTE - d.now})
+    d.advance(milliseconds=AFTER)
+    told = sorted({run.slot_ms for run in d.runs(job) if run.slot_ms is not None})
+    missed = [upcoming, upcoming + HOUR, upcoming + 2 * HOUR]
+    d.expect(
+        set(told) <= set(missed),
+        f"missed was {', '.join(map(instant, missed))}; listed are runs for {', '.join(map(instant, told))}",
+    )
+    d.expect(bool(told) or d.hello.policy("catchUp") != "all", "no slot that was missed is listed")

@@ -25,7 +25,8 @@ class Rewriting(Altered):
 
     def _changed(self, params: dict[str, Any]) -> dict[str, Any]:
         for part in self.on:
-            schedule = (params.get(part) or {}).get("schedule")
+            inner = params.get(part)
+            schedule = inner.get("schedule") if isinstance(inner, dict) else None
             if isinstance(schedule, dict) and isinstance(schedule.get("expr"), str):
                 schedule = {**schedule, "expr": self.read(schedule["expr"])}
                 params = {**params, part: {**params[part], "schedule": schedule}}

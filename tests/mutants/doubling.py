@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from cronsession_reference.engine import Engine
 
-from .altered import Altered, wrong
+from .altered import Altered, wrap, wrong
 
 
 class Apart(Altered):
@@ -66,3 +67,14 @@ class TheLastWriterWins(Altered):
             if job.id not in self.known:
                 store.delete_job(job.id)
         return answer
+
+
+@wrong("bugs:E5", "SCH-011")
+class TheOthersRunsAreOver(Altered):
+    """A run that another instance has under way is taken for lost when the next slot falls due."""
+
+    def alter(self, engine: Engine) -> None:
+        def alive(inner: Callable[[str | None], bool], owner: str | None) -> bool:
+            return owner == engine.instance.id and inner(owner)
+
+        wrap(engine.instance, "alive", alive)

@@ -83,9 +83,9 @@ class LastWorkdayIsJoined(Rewriting):
     """LW beside a day of the week means both, and not either."""
 
     def read(self, expr: str) -> str:
-        *texts, weekday = expr.split()
-        joined = len(texts) == 4 and texts[2] == "LW" and weekday not in ("*", "?")
-        return " ".join([*texts, f"+{weekday}"]) if joined else expr
+        texts = expr.split()
+        joined = len(texts) == 5 and texts[2] == "LW" and texts[4] not in ("*", "?")
+        return " ".join([*texts[:4], f"+{texts[4]}"]) if joined else expr
 
 
 @wrong("openclaw:RES-26", "RES-018")
@@ -144,3 +144,22 @@ class LookingBackForgetsTheChange(_LooksBack):
         offset = datetime.fromtimestamp(now / 1000, ZoneInfo(job.schedule.tz)).utcoffset() or timedelta()
         hours, rest = divmod(offset, timedelta(hours=1))
         return job if rest else replace(job, schedule=replace(job.schedule, tz=f"Etc/GMT{-hours:+d}"))
+
+
+@wrong("bugs:S8", "STO-007")
+class AMissedIntervalIsTheLast(Altered, does={"intervalAnchor": "end", "catchUp": "skip"}):
+    """An interval counted from the end of a run waits for the end of a late one, which there is not."""
+
+    def alter(self, engine: Engine) -> None:
+        def advance(inner: Callable[..., None], job: Job, *asked: Any, running: bool) -> None:
+            inner(job, *asked, running=running or asked[0] == asked[1] - 1)
+
+        wrap(engine.scheduler, "_advance", advance)
+
+
+@wrong("bugs:S19", "STO-013")
+class LookingBackForgetsTheStagger(_LooksBack):
+    """A missed slot is listed without the part of the stagger that its job has."""
+
+    def counted(self, slots: list[int]) -> list[int]:
+        return [slot // 60_000 * 60_000 for slot in slots]

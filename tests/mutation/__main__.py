@@ -31,21 +31,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N")
     parser.add_argument("--record", action="store_true")
-    parser.add_argument(
-        "--again", action="store_true", help="only those of the sample that survived by the record"
-    )
+    parser.add_argument("--again", action="store_true", help="only survivors that nobody has explained")
     given = parser.parse_args()
     campaign = CAMPAIGNS[given.campaign]
     chosen = sample(campaign.modules, given.sample, given.seed)
     before = records.load()[campaign.name]["survivors"] if given.again else []
-    trials = [mutation for mutation in chosen if mutation.name in before] if given.again else chosen
-    found = _tried(campaign, trials, given.jobs)
-    survived = sum(not verdict.killed for verdict in found)
-    killed = len(chosen) - survived
-    print(f"\n{killed} of {len(chosen)} noticed: {killed / len(chosen):.1%}")
+    explained = records.reasons()
+    trials, equal = chosen, list[Mutation]()
+    if given.again:
+        equal = [mutation for mutation in chosen if mutation.name in before and mutation.name in explained]
+        trials = [mutation for mutation in chosen if mutation.name in before and mutation not in equal]
+    survived = [v.mutation for v in _tried(campaign, trials, given.jobs) if not v.killed] + equal
+    score = records.score(len(chosen), survived)
+    print(f"\n{len(chosen) - len(survived)} of {len(chosen)} noticed; {score:.1%} of those that could be")
     if given.record:
-        records.store(campaign.name, given.seed, len(chosen), found)
-    return int(killed < campaign.least * len(chosen))
+        records.store(campaign.name, given.seed, len(chosen), survived)
+    return int(score < campaign.least)
 
 
 def _tried(campaign: Campaign, chosen: Sequence[Mutation], jobs: int) -> list[Verdict]:

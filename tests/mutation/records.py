@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .trial import Verdict
+from .sites import Mutation
 
 RECORDED = Path(__file__).with_name("recorded.json")
 REASONS = Path(__file__).with_name("survivors.json")
@@ -25,13 +25,20 @@ def reasons() -> dict[str, str]:
     return found
 
 
-def store(campaign: str, seed: int, tried: int, verdicts: Sequence[Verdict]) -> None:
-    """Keep what a campaign found, in place of what it found before. Those without a verdict were noticed before."""
+def score(tried: int, survivors: Sequence[Mutation]) -> float:
+    """The share that was noticed of those that can be: a survivor that is explained changes nothing to notice."""
+    explained = reasons()
+    equal = sum(mutation.name in explained for mutation in survivors)
+    return (tried - len(survivors)) / max(1, tried - equal)
+
+
+def store(campaign: str, seed: int, tried: int, survivors: Sequence[Mutation]) -> None:
+    """Keep what a campaign found, in place of what it found before."""
     entry = {
         "seed": seed,
         "tried": tried,
-        "killed": tried - sum(not v.killed for v in verdicts),
-        "survivors": sorted({v.mutation.name for v in verdicts if not v.killed}),
+        "killed": tried - len(survivors),
+        "survivors": sorted(mutation.name for mutation in survivors),
     }
     document = {**(load() if RECORDED.exists() else {}), campaign: entry}
     RECORDED.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -76,8 +76,11 @@ def _head(records: Records) -> Iterator[str]:
     yield f"- **{len(records.variants) + len(records.node_variants)} right gateways** that differ, {len(records.node_variants)} of them on the other gateway: none is found fault with."
     yield f"- **{len(records.hostile)} targets that break the protocol**: each ends in a clear error in time, with nothing left behind."
     for name, entry in records.mutation.items():
-        share = entry["killed"] / entry["tried"]
-        yield f"- **{entry['killed']} of {entry['tried']} random mutations** ({share:.1%}) of {_CAMPAIGNS[name]} are noticed."
+        equal = sum(survivor in records.reasons for survivor in entry["survivors"])
+        telling = entry["tried"] - equal
+        share = entry["killed"] / telling
+        yield f"- **{entry['killed']} of {telling} random mutations** ({share:.1%}) of {_CAMPAIGNS[name]} are noticed; {equal} more"
+        yield "  change nothing that anybody is promised, each for a reason that stands below."
     yield ""
 
 
@@ -170,7 +173,7 @@ def _mutation(records: Records) -> Iterator[str]:
             yield ""
             yield "| survives | why |"
             yield "|---|---|"
-            for survivor in entry["survivors"]:
+            for survivor in sorted(set(entry["survivors"])):
                 yield f"| `{_code(survivor)}` | {_cell(records.reasons.get(survivor, 'not looked at'))} |"
 
 
