@@ -137,11 +137,6 @@ class Driver(Attempts):
         self._mine[write.job.id] = schedule is not None
         return write, Handle(write.job.id, tag, write)
 
-    def require_a_session(self) -> None:
-        """Not applicable where jobs can have neither a fresh session nor one of their own."""
-        if not (self.has("session.isolated") or self.has("session.named")):
-            self.pass_over("jobs of the gateway have neither isolated nor named sessions")
-
     def _lasting_name(self) -> str:
         """A session for a job that does not care. Not one from long ago: what is idle for weeks may be pruned."""
         return self.fresh_name("any") if self._mine else f"any-{self.now // _SHARED_MS}"
@@ -298,6 +293,9 @@ class Driver(Attempts):
         }
         self._call("session/send", params)
         self.settle(lambda: bool(self.model.turns(tag)) and self.model.open_turns() == 0)
+        return self._arrived(tag)
+
+    def _arrived(self, tag: str) -> Turn:
         turns = self.model.turns(tag)
         if not turns:
             self.fail("a human turn was sent and nothing reached the model")
@@ -308,18 +306,14 @@ class Driver(Attempts):
         tag = self.model.new_tag()
         self.model.plan(tag, answer)
         params = {"session": dict(session), "text": tag_text(text, tag)}
-        until = f" until {instant(answer.until_ms)}" if answer.kind == "hold" else ""
-        told = f"session/send, the model's answer is {answer.kind}{until}"
+        told = f"session/send ({answer.kind})"
         self.trace.note(self.now, told, "send", operation="session/send", params=params)
         self.world.send("session/send", params)
         self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=2)
         if not self.model.turns(tag) and not self.hello.realtime:
             self.advance()  # it may begin with the next settling
         self.model.wait_for(lambda: bool(self.model.turns(tag)), timeout=30)
-        turns = self.model.turns(tag)
-        if not turns:
-            self.fail("a human turn was sent and nothing reached the model")
-        return turns[-1]
+        return self._arrived(tag)
 
     def maintain(self, *, dry_run: bool) -> dict[str, Any]:
         return self._call("store/maintain", {"dryRun": dry_run})

@@ -15,6 +15,8 @@ from .collection import SuiteModule, case_of, is_suite_item, requirement_ids
 from .outcomes import ConformanceFailure, NotApplicable, Result
 from .state import State
 from .verdict import display
+from .vocabulary import configured
+from .worlds import missing_capabilities
 
 _RAISED = pytest.StashKey[dict[str, BaseException]]()
 _SHOWN = pytest.StashKey[str]()
@@ -92,6 +94,10 @@ class Runner:
             barred = self._barred(item)
             if len(barred) == len(requirement_ids(item)):
                 raise NotApplicable(next(iter(barred.values())))
+            asked = item.get_closest_marker("cronsession_config")
+            if asked is not None and self.state.hello is not None:
+                # What the gateway need not take it may refuse, and then there is no world to look at.
+                missing_capabilities(self.state.hello, configured(asked.kwargs))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

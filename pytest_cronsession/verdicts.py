@@ -86,3 +86,8 @@ class Verdicts:
     def not_observed(reason: str) -> None:
         """The condition could not be brought about."""
         raise NotObserved(reason)
+
+    def require_a_session(self) -> None:
+        """Not applicable where jobs can have neither a fresh session nor one of their own."""
+        if not (self.has("session.isolated") or self.has("session.named")):
+            self.pass_over("jobs of the gateway have neither isolated nor named sessions")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 OPERATIONS: Mapping[str, str] = {
     "initialize": "say who you are and what you can do",
@@ -189,3 +190,23 @@ PROFILES: Mapping[str, str] = {
     "retention": "receipts go, the store stays bounded, nothing in use is removed",
     "durability": "restart and crash",
 }
+
+CONFIG: Mapping[str, str] = {
+    "agents": "agents",
+    "maxConcurrentRuns": "run.concurrency",
+    "runHistory": "run.history",
+    "sessionRetentionMs": "retention",
+    "maintenance": "maintenance",
+    "maintenance.maxDiskBytes": "maintenance.bytes",
+    "maintenance.highWaterBytes": "maintenance.highWater",
+    "archiveMs": "archives",
+}
+"""By member of the configuration: the capability without which a gateway need not take it (protocol.md)."""
+
+
+def configured(config: Mapping[str, Any]) -> frozenset[str]:
+    """The capabilities that a gateway needs to be started with this configuration."""
+    members = {
+        f"{name}.{inner}" for name, block in config.items() if isinstance(block, Mapping) for inner in block
+    }
+    return frozenset(CONFIG[member] for member in {*config, *members} if member in CONFIG)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_cronsession import schemas
 from pytest_cronsession.contract import CAPABILITIES, OPERATIONS
+from pytest_cronsession.vocabulary import CONFIG, configured
 
 PAGE = (Path(__file__).parents[2] / "specs" / "protocol.md").read_text(encoding="utf-8")
 EVERYWHERE = {"initialize", "gateway/start", "gateway/stop", "job/add", "job/list", "session/list"}
@@ -47,6 +48,20 @@ def test_each_capability_is_listed_with_its_members() -> None:
     assert listed <= asked | told
     covered = {m for m in asked | told if any(m == known or m.startswith(f"{known}.") for known in listed)}
     assert asked | told == covered | OF_EVERY_JOB
+
+
+def test_each_member_of_a_configuration_has_its_capability() -> None:
+    told = {
+        m: name for name, (_, members) in _concerned().items() for m in members if m.startswith("config.")
+    }
+    assert told == {f"config.{member}": capability for member, capability in CONFIG.items()}
+
+
+def test_what_a_configuration_needs() -> None:
+    assert configured({}) == frozenset()
+    assert configured({"sessionRetentionMs": None}) == {"retention"}
+    limits = {"mode": "warn", "maxEntries": 3, "maxDiskBytes": 9}
+    assert configured({"maintenance": limits}) == {"maintenance", "maintenance.bytes"}
 
 
 def _problems(kind: str, message: dict[str, Any], method: str) -> list[str | None]:
