@@ -16,7 +16,6 @@ from .contract import Job, Run, Session, Trigger, Write
 from .effort import USUAL, Effort
 from .model import Answer, Turn, tag_text
 from .recording import Recording, seen_turns
-from .trace import instant
 from .wishes import at, cron, every, quiet, wish
 from .worlds import START_MS, World
 
