@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from ..driver import Driver, Handle, at, cron, wish
-from ..model import ERROR, TRANSIENT, Turn
+from ..model import ERROR, TRANSIENT, Turn, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import listed, receipts, rows_of, sweep_ms
+from .kit import begin, end_held, listed, receipts, rows_of, sweep_ms
 
 HOUR = 60 * MINUTE
 pytestmark = pytest.mark.cronsession_tier("full")
@@ -69,6 +69,35 @@ def test_the_receipts_of_repetitions_go(cronsession_driver: Driver) -> None:
     d.advance(minutes=20)
     d.expect(len(d.turns(job)) > 2, "a run that failed for a passing reason was not made again")
     _check_gone(d, _keys(d, job), "receipts of runs that failed and were made again")
+
+
+@requirement("CS-REA-001")
+@retention
+def test_the_receipt_of_a_run_beside_an_edit_goes(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("receipts", "job.update")
+    job = d.add(target="isolated")
+    d.answers(job, hold())
+    begin(d, job)
+    write = d.update(job, name="edited during its run")
+    end_held(d, job)
+    if write.rejected is not None:
+        d.pass_over("a job cannot be edited during its run")
+    _check_gone(d, _keys(d, job), "the receipt of a run during which its job was edited")
+
+
+@requirement("CS-STO-009")
+@retention
+@pytest.mark.cronsession_last
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_the_receipts_of_failures_before_a_start_go(cronsession_driver: Driver, how: str) -> None:
+    d = cronsession_driver
+    d.require("receipts", "session.isolated", "trigger", how)
+    job = d.add(target="isolated")
+    d.answers(job, always=ERROR)
+    d.run_now(job)
+    (d.restart if how == "restart" else d.crash)()
+    _check_gone(d, _keys(d, job), f"receipts of failed runs from before a {how}")
 
 
 @requirement("CS-REA-007")

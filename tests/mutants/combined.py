@@ -79,7 +79,7 @@ class CancelForgetsAnEdit(Altered):
         wrap(engine.runner, "finished", finished)
 
 
-@wrong("bugs:R10", "REA-005")
+@wrong("bugs:R10", "REA-001")
 class EditedRunsLeaveTheirReceipt(Altered):
     """The receipt of a run during which its job was edited belongs to nobody, and stays."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..mutants import recorded
+from ..mutants import judging, recorded
 from ..mutants.gateways import MUTANTS
 from ..mutants.judging import SLOW, TIER, Court, broken, errors
 
@@ -44,12 +44,12 @@ def test_the_sample_is_as_large_as_it_should_be() -> None:
 @pytest.mark.parametrize(("test", "mutant"), sample(), ids=lambda value: value.rpartition("::")[2])
 def test_without_its_test_a_mutant_survives(court: Court, test: str, mutant: str) -> None:
     file, _, _ = test.partition("::")
-    judging = MUTANTS[mutant].expected
+    about = MUTANTS[mutant].expected
     # What is about the same requirements or stands in the same file; the whole suite was before it for the record.
     near = [
         node
         for node, ids in judging.tests().items()
-        if ids & judging or node.startswith(f"cronsession/{file}::")
+        if ids & about or node.startswith(f"cronsession/{file}::")
     ]
     rest = [node for node in near if not node.endswith((test, *SLOW))]
     target = f"tests.mutants.gateways:{mutant}"
