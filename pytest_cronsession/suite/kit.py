@@ -93,6 +93,16 @@ def _count(driver: Driver, job: Handle, expected: int, where: str, zone: str | N
     driver.witness()
 
 
+def to_the_next_run(driver: Driver, job: Handle) -> int:
+    """Go to the next run of a job that is enabled; its instant."""
+    slot = driver.stored(job).next_run_ms
+    if slot is None:
+        driver.fail("a job that is enabled has no next run")
+    assert slot is not None
+    driver.advance_to(slot + driver.hello.late_by_ms)
+    return slot
+
+
 def long_timeout(driver: Driver) -> dict[str, Any]:
     """A time-out beyond any run of the suite, where the gateway lets a job have one."""
     return {"timeoutMs": 24 * 3_600_000} if driver.has("run.timeout") else {}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ..contract import Session
 from ..driver import Driver, wish
-from ..model import Answer, hold
+from ..model import hold
 from ..oracle import MINUTE
 from ..requirement import requirement
+from .chats import chat, chat_keys
 from .kit import all_rows, listed, long_timeout, sweep_ms
 
 HOUR = 60 * MINUTE
@@ -20,25 +20,6 @@ GRANTED = 5 * MIB
 by_age = pytest.mark.cronsession_config(
     maintenance={"mode": "enforce", "pruneAfterMs": 2 * HOUR, "maxEntries": 1000}
 )
-
-
-def _chat(d: Driver, name: str, agent: str | None = None, reply: str = "OK") -> Session:
-    """A human turn in a new named session; the row it left."""
-    before = all_rows(d)
-    d.say(wish("named", name=name), agent=agent, answer=Answer("ok", reply))
-    new = [s for s in d.sessions() if s.key not in before]
-    if len(new) != 1:
-        d.not_observed(f"a human turn in a new session left {len(new)} new rows")
-    return new[0]
-
-
-def _chats(d: Driver, n: int, reply: str = "OK") -> list[str]:
-    """The keys of so many new sessions, a minute apart, oldest first."""
-    keys = []
-    for _ in range(n):
-        keys.append(_chat(d, d.fresh_name("chat"), reply=reply).key)
-        d.advance(minutes=1)
-    return keys
 
 
 @requirement("CS-MNT-007")
@@ -73,7 +54,7 @@ def test_rows_in_use_do_not_keep_the_others(cronsession_driver: Driver) -> None:
     d.advance()
     d.expect(bool(d.turns(job)) and d.turns(job)[-1].state == "held", "the run did not reach the model")
     d.advance(minutes=1)
-    idle = set(_chats(d, 3))
+    idle = set(chat_keys(d, 3))
     d.advance_to(d.now + 2 * HOUR + sweep_ms(d))
     left = listed(d, idle)
     d.advance(hours=4)
@@ -87,7 +68,7 @@ def test_rows_in_use_do_not_keep_the_others(cronsession_driver: Driver) -> None:
 def test_a_row_that_was_in_use_goes_later(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     name = d.fresh_name("was-busy")
-    key = _chat(d, name).key
+    key = chat(d, name).key
     job = d.add(target="named", name=name, **long_timeout(d))
     d.answers(job, hold(d.now + 4 * HOUR))
     d.trigger(job)
@@ -102,7 +83,7 @@ def test_a_row_that_was_in_use_goes_later(cronsession_driver: Driver) -> None:
 @by_age
 def test_rows_of_every_agent_go_by_age(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    keys = {_chat(d, d.fresh_name("chat"), agent=agent).key for agent in ("main", "work")}
+    keys = {chat(d, d.fresh_name("chat"), agent=agent).key for agent in ("main", "work")}
     d.advance_to(d.now + 2 * HOUR + sweep_ms(d))
     left = listed(d, keys)
     d.expect(not left, f"rows of one of two agents are idle for too long and listed: {sorted(left)}")
@@ -116,7 +97,7 @@ def test_rows_of_every_agent_go_by_age(cronsession_driver: Driver) -> None:
 @pytest.mark.parametrize("limit", ["pruneAfterMs", "maxEntries"])
 def test_the_present_limits_hold_for_old_rows(cronsession_driver: Driver, limit: str) -> None:
     d = cronsession_driver
-    keys = _chats(d, 6)
+    keys = chat_keys(d, 6)
     d.advance(hours=3)
     block = {"mode": "enforce", "pruneAfterMs": 1000 * HOUR, "maxEntries": 1000}
     d.restart({"maintenance": {**block, limit: 2 * HOUR if limit == "pruneAfterMs" else 2}})
@@ -133,7 +114,7 @@ def test_the_present_limits_hold_for_old_rows(cronsession_driver: Driver, limit:
 @pytest.mark.cronsession_config(maintenance={"mode": "warn", "pruneAfterMs": HOUR, "maxEntries": 2})
 def test_warn_removes_nothing_on_request(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    keys = set(_chats(d, 5))
+    keys = set(chat_keys(d, 5))
     d.advance(hours=2)
     before = all_rows(d)
     answer = d.maintain(dry_run=False)
@@ -148,7 +129,7 @@ def test_warn_removes_nothing_on_request(cronsession_driver: Driver) -> None:
 @pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 1000 * HOUR, "maxEntries": 4})
 def test_maintenance_twice_is_maintenance_once(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    _chats(d, 7)
+    chat_keys(d, 7)
     d.maintain(dry_run=False)
     left = all_rows(d)
     again = d.maintain(dry_run=False)
@@ -163,7 +144,7 @@ def test_maintenance_twice_is_maintenance_once(cronsession_driver: Driver) -> No
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_the_counts_add_up(cronsession_driver: Driver, dry_run: bool) -> None:
     d = cronsession_driver
-    _chats(d, 5)
+    chat_keys(d, 5)
     before = all_rows(d)
     answer = d.maintain(dry_run=dry_run)
     d.expect(answer["before"] == len(before), f"{len(before)} rows are listed, before is {answer['before']}")
@@ -178,7 +159,7 @@ def test_the_counts_add_up(cronsession_driver: Driver, dry_run: bool) -> None:
 def test_a_removed_session_begins_anew(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     name = d.fresh_name("returning")
-    row = _chat(d, name)
+    row = chat(d, name)
     job = d.add(target="named", name=name)
     first = d.evidence(job)
     d.advance_to(d.now + 2 * HOUR + sweep_ms(d))
@@ -216,7 +197,7 @@ def _facts(raw: Any) -> dict[str, Any]:
 def test_a_turn_beside_maintenance_is_not_lost(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     name = d.fresh_name("contended")
-    _chat(d, name)
+    chat(d, name)
     d.advance_to(d.now + 2 * HOUR + 1000)  # due, and a sweep has hardly come between
     tag = d.model.new_tag()
     params = {"session": wish("named", name=name), "text": f"Hello. [[msg:{tag}]]"}
@@ -238,7 +219,7 @@ def test_a_turn_beside_maintenance_is_not_lost(cronsession_driver: Driver) -> No
 )
 def test_bytes_come_down_to_their_limit(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    _chats(d, 20, reply="x" * MIB)
+    chat_keys(d, 20, reply="x" * MIB)
     d.advance_to(d.now + sweep_ms(d))
     size = d.disk().bytes
     d.expect(size <= 8 * MIB + GRANTED, f"maxDiskBytes is 8 MiB, and {size} bytes lie below the state folder")
@@ -250,11 +231,11 @@ def test_bytes_come_down_to_their_limit(cronsession_driver: Driver) -> None:
 )
 def test_bytes_take_the_longest_idle(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    few = _chats(d, 4, reply="x" * MIB)
+    few = chat_keys(d, 4, reply="x" * MIB)
     d.advance_to(d.now + sweep_ms(d))
     lost = set(few) - listed(d, set(few))
     d.expect(not lost, f"the store is below maxDiskBytes, and these went: {sorted(lost)}")
-    keys = few + _chats(d, 8, reply="x" * MIB)
+    keys = few + chat_keys(d, 8, reply="x" * MIB)
     d.advance_to(d.now + sweep_ms(d))
     left = [key in listed(d, set(keys)) for key in keys]
     d.expect(left[-1], "the most recently active session was removed for maxDiskBytes")
@@ -276,7 +257,7 @@ def test_bytes_take_the_longest_idle(cronsession_driver: Driver) -> None:
 )
 def test_bytes_come_down_to_the_high_water(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    keys = set(_chats(d, 20, reply="x" * MIB))
+    keys = set(chat_keys(d, 20, reply="x" * MIB))
     d.advance_to(d.now + sweep_ms(d))
     d.expect(
         listed(d, keys) == keys,

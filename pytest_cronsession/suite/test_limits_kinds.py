@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ..contract import Session
 from ..driver import Driver, wish
 from ..model import Answer
 from ..oracle import MINUTE
 from ..requirement import requirement
+from .chats import chat, chat_keys
 from .kit import all_rows, listed, receipts, sweep_ms
 
 HOUR = 60 * MINUTE
@@ -19,25 +19,6 @@ MIB = 1024 * 1024
 GRANTED = 5 * MIB
 pytestmark = pytest.mark.cronsession_tier("full")
 LOOSE = {"mode": "enforce", "pruneAfterMs": 1000 * HOUR, "maxEntries": 1000}
-
-
-def _chat(d: Driver, name: str, agent: str | None = None, reply: str = "OK") -> Session:
-    """A human turn in a new named session; the row it left, with the activity as we know it."""
-    before = all_rows(d)
-    d.say(wish("named", name=name), agent=agent, answer=Answer("ok", reply))
-    new = [s for s in d.sessions() if s.key not in before]
-    if len(new) != 1:
-        d.not_observed(f"a human turn in a new session left {len(new)} new rows")
-    return Session(new[0].key, new[0].id, updated_ms=d.now)
-
-
-def _chats(d: Driver, n: int, reply: str = "OK") -> list[str]:
-    """The keys of so many new sessions, oldest first."""
-    keys = []
-    for _ in range(n):
-        keys.append(_chat(d, d.fresh_name("chat"), reply=reply).key)
-        d.advance(seconds=10)
-    return keys
 
 
 def _check_all_there(d: Driver, keys: Collection[str], why: str) -> None:
@@ -52,7 +33,7 @@ def _check_all_there(d: Driver, keys: Collection[str], why: str) -> None:
 def test_warn_removes_nothing_for_bytes(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("maintenance.bytes")
-    keys = _chats(d, 8, reply="x" * MIB)
+    keys = chat_keys(d, 8, reply="x" * MIB)
     d.advance_to(d.now + 2 * sweep_ms(d))
     _check_all_there(d, keys, "mode is warn, the store is over maxDiskBytes")
 
@@ -63,7 +44,7 @@ def test_warn_removes_nothing_for_bytes(cronsession_driver: Driver) -> None:
 def test_a_start_in_mode_warn_removes_nothing(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("restart")
-    keys = _chats(d, 6)
+    keys = chat_keys(d, 6)
     d.advance(hours=2)
     d.restart()
     d.advance_to(d.now + sweep_ms(d))
@@ -90,7 +71,7 @@ def test_receipts_go_by_age_where_there_is_no_retention(cronsession_driver: Driv
 def test_exactly_as_old_as_the_limit_stays(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("store.maintain")
-    row = _chat(d, d.fresh_name("boundary"))
+    row = chat(d, d.fresh_name("boundary"))
     # A clock that is coarse or late may have written down an earlier instant.
     coarse = (d.hello.resolution_ms if d.hello.resolution_ms > 1 else 0) + d.hello.lateness_ms
     d.advance_to(d.now + 2 * HOUR - coarse)
@@ -106,7 +87,7 @@ def test_a_dry_run_names_what_the_bytes_remove(cronsession_driver: Driver) -> No
     d = cronsession_driver
     d.require("maintenance.bytes")
     for _ in range(10):
-        _chat(d, d.fresh_name("chat"), reply="x" * MIB)
+        chat(d, d.fresh_name("chat"), reply="x" * MIB)
         d.advance(seconds=1)
     before = all_rows(d)
     planned, done = d.maintain(dry_run=True), d.maintain(dry_run=False)
@@ -133,9 +114,9 @@ def test_looser_limits_hold_from_a_start_on(cronsession_driver: Driver, change: 
     d.restart({"maintenance": before})
     if change == "entries":
         d.restart({"maintenance": after})
-        keys = _chats(d, 5)
+        keys = chat_keys(d, 5)
     else:
-        keys = _chats(d, 5)
+        keys = chat_keys(d, 5)
         d.restart({"maintenance": after})
     d.advance(hours=3)
     _check_all_there(d, keys, f"the limits are {after} since a start, before they were {before}")
@@ -146,7 +127,7 @@ def test_looser_limits_hold_from_a_start_on(cronsession_driver: Driver, change: 
 @pytest.mark.cronsession_config(maintenance={**LOOSE, "mode": "warn"})
 def test_mode_enforce_holds_from_a_start_on(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    keys = _chats(d, 3)
+    keys = chat_keys(d, 3)
     d.advance(hours=3)
     d.restart({"maintenance": {**LOOSE, "pruneAfterMs": 2 * HOUR}})
     d.advance_to(d.now + sweep_ms(d))
@@ -161,11 +142,11 @@ def test_rows_of_every_kind_are_counted(cronsession_driver: Driver, kind: str) -
     d = cronsession_driver
     if kind == "agents":
         d.require("agents")
-        _chat(d, d.fresh_name("chat"), "work")
+        chat(d, d.fresh_name("chat"), "work")
     else:
         d.require("receipts", "session.isolated", "trigger")
         d.evidence(d.add(target="isolated"))
-    _chats(d, 2)
+    chat_keys(d, 2)
     before = all_rows(d)
     answer = d.maintain(dry_run=True)
     d.expect(answer["before"] == len(before), f"{len(before)} rows are listed, before is {answer['before']}")
@@ -196,10 +177,10 @@ def test_bytes_spare_what_was_used_again(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("maintenance.bytes")
     name = d.fresh_name("first")
-    first = _chat(d, name, reply="x" * MIB).key
-    oldest = _chats(d, 3, reply="x" * MIB)
+    first = chat(d, name, reply="x" * MIB).key
+    oldest = chat_keys(d, 3, reply="x" * MIB)
     d.say(wish("named", name=name))
-    keys = [*oldest, first, *_chats(d, 6, reply="x" * MIB)]
+    keys = [*oldest, first, *chat_keys(d, 6, reply="x" * MIB)]
     d.advance_to(d.now + sweep_ms(d))
     left = [key in listed(d, set(keys)) for key in keys]
     d.expect(

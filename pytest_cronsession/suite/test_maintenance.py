@@ -12,34 +12,17 @@ from ..driver import Driver, wish
 from ..model import hold
 from ..oracle import MINUTE
 from ..requirement import requirement
+from .chats import chat, chat_keys
 from .kit import all_rows, listed, long_timeout, may_end, sweep_ms
 
 HOUR = 60 * MINUTE
-
-
-def _chat(d: Driver, name: str) -> Session:
-    """A human turn in a new named session; the row it left, with the activity as we know it."""
-    before = {s.key for s in d.sessions()}
-    d.say(wish("named", name=name))
-    new = [s for s in d.sessions() if s.key not in before]
-    if len(new) != 1:
-        d.not_observed(f"a human turn in a new session left {len(new)} new rows")
-    return Session(new[0].key, new[0].id, updated_ms=d.now)
-
-
-def _chats(d: Driver, n: int, *, seconds: int = 60) -> list[Session]:
-    rows = []
-    for _ in range(n):
-        rows.append(_chat(d, d.fresh_name("chat")))
-        d.advance(seconds=seconds)
-    return rows
 
 
 @requirement("CS-MNT-001")
 @pytest.mark.cronsession_config(maintenance={"mode": "warn", "pruneAfterMs": HOUR, "maxEntries": 3})
 def test_warn_removes_nothing(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    keys = {s.key for s in _chats(d, d.few(6, 4))}
+    keys = set(chat_keys(d, d.few(6, 4)))
     d.advance_to(d.now + 2 * HOUR + sweep_ms(d))
     lost = keys - listed(d, keys)
     d.expect(not lost, f"mode warn removed {sorted(lost)}")
@@ -50,9 +33,9 @@ def test_warn_removes_nothing(cronsession_driver: Driver) -> None:
 def test_idle_rows_go_by_age(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     name = d.fresh_name("revived")
-    old, revived = _chat(d, d.fresh_name("old")), _chat(d, name)
+    old, revived = chat(d, d.fresh_name("old")), chat(d, name)
     d.advance(hours=4)
-    young = _chat(d, d.fresh_name("young"))
+    young = chat(d, d.fresh_name("young"))
     d.say(wish("named", name=name))
     due = d.now + 2 * HOUR + sweep_ms(d)
     # With rare sweeps the young ones grow old until the next one.
@@ -83,7 +66,7 @@ def test_the_cap_keeps_the_most_recent_rows(cronsession_driver: Driver) -> None:
             d.say(wish("named", name=name))
             rows[name] = replace(rows[name], updated_ms=d.now)
         else:
-            rows[name] = _chat(d, name)
+            rows[name] = chat(d, name)
         d.advance(minutes=1)
     d.advance_to(d.now + sweep_ms(d))
     known = {s.key for s in rows.values()}
@@ -108,7 +91,7 @@ def test_maintenance_leaves_a_run_under_way_alone(cronsession_driver: Driver) ->
     d.answers(job, hold(d.now + watched + 2 * HOUR))
     d.trigger(job)
     d.advance()
-    _chats(d, d.few(5, 4))
+    chat_keys(d, d.few(5, 4))
     d.advance_to(d.now + watched)
     if d.turns(job)[0].state != "held":
         may_end(d)
@@ -128,10 +111,10 @@ def test_maintenance_leaves_a_run_under_way_alone(cronsession_driver: Driver) ->
 )
 def test_a_dry_run_names_what_age_removes(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    _chats(d, 3, seconds=7)
+    chat_keys(d, 3, seconds=7)
     # An odd moment, and then just late enough: the last row is due, and a sweep has hardly come between.
     d.advance(seconds=16)
-    _chat(d, d.fresh_name("last"))
+    chat(d, d.fresh_name("last"))
     d.advance_to(d.now + 12 * HOUR + 1000 + d.hello.late_by_ms)
     _check_dry_run(d)
 
@@ -140,7 +123,7 @@ def test_a_dry_run_names_what_age_removes(cronsession_driver: Driver) -> None:
 @pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 1000 * HOUR, "maxEntries": 2})
 def test_a_dry_run_names_what_the_cap_removes(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    _chats(d, 6, seconds=1)
+    chat_keys(d, 6, seconds=1)
     _check_dry_run(d)
 
 

@@ -13,20 +13,10 @@ from ..model import ERROR, HANG, OK, TRANSIENT, hold
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
-from .kit import accounted_for, begin, end_held, long_timeout, sweep_ms
+from .kit import accounted_for, begin, end_held, long_timeout, sweep_ms, to_the_next_run
 
 pytestmark = pytest.mark.cronsession_tier("full")
 HOURLY = cron("0 * * * *", "UTC")
-
-
-def _to_the_next_run(d: Driver, job: Handle) -> int:
-    """Go to the next run of the job; its instant."""
-    slot = d.stored(job).next_run_ms
-    if slot is None:
-        d.fail("a job that is enabled has no next run")
-    assert slot is not None
-    d.advance_to(slot + d.hello.late_by_ms)
-    return slot
 
 
 @requirement("CS-RUN-004")
@@ -95,7 +85,7 @@ def test_the_end_of_a_run_without_an_answer_is_told(cronsession_driver: Driver, 
     d.require("run.timeout" if how == "timeout" else "run.cancel")
     job = d.add(every(minutes=30), **({"timeoutMs": 7 * MINUTE} if how == "timeout" else long_timeout(d)))
     d.answers(job, HANG)
-    slot = _to_the_next_run(d, job)
+    slot = to_the_next_run(d, job)
     end = slot + 7 * MINUTE
     if how == "cancel":
         d.advance_to(end)
@@ -156,7 +146,7 @@ def test_time_outs_are_failures(cronsession_driver: Driver) -> None:
     job = _counting(d, 2, timeoutMs=MINUTE)
     d.answers(job, always=HANG)
     for _ in range(2):
-        _to_the_next_run(d, job)
+        to_the_next_run(d, job)
         d.advance(minutes=2)
     d.expect(not d.stored(job).enabled, "two time-outs in a row did not disable a job with maxFailures 2")
 
@@ -169,10 +159,10 @@ def test_failures_before_a_start_count(cronsession_driver: Driver) -> None:
     job = _counting(d, 3)
     d.answers(job, always=ERROR)
     for _ in range(2):
-        _to_the_next_run(d, job)
+        to_the_next_run(d, job)
     d.restart()
     d.advance(seconds=1)
-    _to_the_next_run(d, job)
+    to_the_next_run(d, job)
     d.expect(
         not d.stored(job).enabled,
         "two slots of a job with maxFailures 3 failed before a start and one after it, and the job is enabled",
@@ -186,14 +176,14 @@ def test_what_comes_between_failures_leaves_the_count(cronsession_driver: Driver
     job = _counting(d, 3)
     d.answers(job, always=ERROR)
     for _ in range(2):
-        _to_the_next_run(d, job)
+        to_the_next_run(d, job)
     if between == "manual":
         d.require("trigger")
         d.answers(job, always=OK)
         d.run_now(job)
     else:
         d.answers(job, always=TRANSIENT)
-        _to_the_next_run(d, job)
+        to_the_next_run(d, job)
     d.answers(job, always=ERROR)
     # Two slots at most: too few to disable the job by themselves.
     d.advance(minutes=19)
