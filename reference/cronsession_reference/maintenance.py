@@ -126,9 +126,10 @@ class Maintenance:
         return removed
 
     def is_due(self, totals: Totals, now_ms: int) -> bool:
-        """Whether any limit is exceeded."""
+        """Whether any limit is exceeded. In mode ``warn`` nothing is ever done about age, and nothing said."""
         size = totals.bytes + totals.archived
-        aged = totals.oldest_ms is not None and now_ms - totals.oldest_ms > self.limits.prune_after_ms
+        enforces, oldest = self.limits.mode == "enforce", totals.oldest_ms
+        aged = enforces and oldest is not None and now_ms - oldest > self.limits.prune_after_ms
         return aged or totals.rows > self.limits.max_entries or size > self.limits.max_disk_bytes
 
     def make_room(self, now_ms: int) -> None:
