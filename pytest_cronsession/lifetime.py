@@ -65,7 +65,8 @@ class Lifetime(Verdicts):
         self.advance_to(self.now + delta_ms(delta))
 
     def advance_to(self, instant_ms: int) -> None:
-        """Let virtual time pass up to and including an instant."""
+        """Let virtual time pass up to and including an instant; none passes if that is over."""
+        instant_ms = max(instant_ms, self.now)
         self.trace.note(self.now, f"advance to {instant(instant_ms)}", "advance", toMs=instant_ms)
         with self._needed():
             self.world.advance(instant_ms)

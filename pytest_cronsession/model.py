@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 MESSAGE_TAG = re.compile(r"\[\[msg:([A-Za-z0-9-]+)\]\]")
 _TURN = re.compile(r"\[\[turn:([A-Za-z0-9-]+)\]\]")
@@ -77,6 +77,13 @@ class ModelError(Exception):
         self.status = status
 
 
+class Mark(NamedTuple):
+    """How far a script had come: its turns and its tags so far."""
+
+    turns: int
+    tags: int
+
+
 class Script:
     """What the model answers, per message tag, and the record of every turn."""
 
@@ -96,6 +103,17 @@ class Script:
         with self._changed:
             self._tags += 1
             return f"{self._prefix}-{self._tags}"
+
+    def mark(self) -> Mark:
+        """How far the script has come."""
+        with self._changed:
+            return Mark(len(self._turns), self._tags)
+
+    def haunted(self, since: Mark) -> bool:
+        """Whether messages from before came since: jobs go on that should have gone, and would do so for good."""
+        with self._changed:
+            numbers = [turn.tag.rpartition("-")[2] for turn in self._turns[since.turns :] if turn.tag]
+        return any(number.isdecimal() and int(number) <= since.tags for number in numbers)
 
     def plan(self, tag: str, *answers: Answer, always: Answer | None = None) -> None:
         """Answer the next turns of ``tag`` with ``answers`` in order, later ones with ``always`` (default ok)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from typing import TypeVar
 
 from . import catalog
 from .contract import Hello
@@ -10,6 +11,8 @@ from .outcomes import ConformanceFailure, NotApplicable, NotObserved
 from .recording import Recording
 from .trace import Trace
 from .worlds import missing_capabilities
+
+Told = TypeVar("Told")
 
 
 class Verdicts:
@@ -72,6 +75,13 @@ class Verdicts:
         raise ConformanceFailure(
             broken, f"{message}\n{self.trace.script()}", self.evidence_of(broken, message)
         )
+
+    def told(self, value: Told | None, what: str) -> Told:
+        """What the gateway has to tell; fails where it does not."""
+        if value is None:
+            self.fail(f"the gateway does not tell {what}")
+        assert value is not None
+        return value
 
     def evidence_of(self, requirement: str, message: str) -> Callable[[], Recording] | None:
         """What it takes to go through a failure again, put together when somebody wants it."""

@@ -8,7 +8,7 @@ from ..driver import Driver, cron, every, wish
 from ..model import hold, tag_text
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import end_held, long_timeout
+from .kit import end_held, long_timeout, next_run
 
 pytestmark = pytest.mark.cronsession_last
 
@@ -19,8 +19,7 @@ def test_two_instances_run_a_slot_once(cronsession_driver: Driver, alias: bool) 
     d = cronsession_driver
     jobs = [d.add(cron("*/10 * * * *")), d.add(cron("*/5 * * * *"))]
     d.join(alias=alias)
-    slot = d.stored(jobs[1]).next_run_ms
-    assert slot is not None
+    slot = next_run(d, jobs[1])
     # From slot to slot: one clock must not be beyond a slot that the other has still to come to.
     for n in range(6):
         d.advance_to(slot + 5 * n * MINUTE + d.hello.late_by_ms)
@@ -40,8 +39,7 @@ def test_a_job_never_overlaps_itself_in_two_instances(cronsession_driver: Driver
     job = d.add(cron("*/10 * * * *"), **long_timeout(d))
     d.answers(job, hold(), hold())
     d.join()
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     for n in range(3):
         d.advance_to(slot + 10 * n * MINUTE + d.hello.late_by_ms)
     d.advance(minutes=1)

@@ -13,7 +13,7 @@ from ..model import HANG, hold, tag_text
 from ..oracle import MINUTE
 from ..requirement import requirement
 from ..trace import instant
-from .kit import all_shown, begin, brief, end_held, examples, long_timeout, shown
+from .kit import all_shown, begin, brief, end_held, examples, long_timeout, next_run, shown
 
 # What follows from a member and is listed as another one.
 _FOLLOWS = {"schedule": ("nextRunAtMs",), "enabled": ("nextRunAtMs",)}
@@ -81,10 +81,8 @@ def test_an_edited_job_goes_on_as_before(cronsession_driver: Driver) -> None:
     d.edit(job, name="another name")
     second = d.evidence(job)
     d.expect(second.saw_turn(first), "after an edit of the name the job runs in another session")
-    said = [str(m.get("content")) for m in second.messages if m.get("role") == "user"]
-    d.expect(
-        "Keep these words." in said[-1], f"after an edit of the name the text is another one: {said[-1]}"
-    )
+    said = [str(m.get("content")) for m in second.messages if m.get("role") == "user"][-1:]
+    d.expect("Keep these words." in str(said), f"after an edit of the name the text is another one: {said}")
     if d.has("run.timeout", "clock.advance"):
         d.answers(job, HANG)
         begin(d, job)
@@ -280,8 +278,7 @@ def test_an_edit_during_a_run_stays(cronsession_driver: Driver, case: str) -> No
         patch = {"schedule": at(d.now + 40 * MINUTE), "enabled": True}
     job = d.add(at(d.now + 10 * MINUTE) if case == "one-shot" else every(minutes=10), **long_timeout(d))
     d.answers(job, hold())
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     d.advance_to(slot + d.hello.late_by_ms)
     d.expect(len(d.turns(job)) == 1, "the run did not start at its slot")
     refused = d.update(job, **patch).rejected is not None

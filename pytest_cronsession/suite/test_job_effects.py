@@ -11,7 +11,7 @@ from ..driver import Driver, Handle, at, cron, every, wish
 from ..model import ERROR, HANG, TRANSIENT, tag_text
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
-from .kit import accounted_for, begin, long_timeout
+from .kit import accounted_for, begin, long_timeout, next_run
 
 Check = Callable[[Driver, Handle], None]
 WAYS = {"add": "CS-JOB-001", "edit": "CS-JOB-002"}
@@ -137,8 +137,7 @@ def _retry(d: Driver, way: str) -> None:
     job = _given(d, way, "retry", every(hours=6), base, retry={"maxRetries": 2, "backoffMs": [MINUTE]})
     if job is not None:
         d.answers(job, always=TRANSIENT)
-        slot = d.stored(job).next_run_ms
-        assert slot is not None
+        slot = next_run(d, job)
         # Within a run the request may be sent again; repetitions are told apart by their waits of a minute.
         tries, seen = 0, len(d.turns(job))
         for half_minutes in (1, 3, 5, 20):

@@ -13,7 +13,7 @@ from ..model import hold
 from ..oracle import MINUTE
 from ..requirement import requirement
 from .chats import chat, chat_keys
-from .kit import all_rows, listed, long_timeout, may_end, sweep_ms
+from .kit import all_rows, begin, listed, long_timeout, may_end, sweep_ms
 
 HOUR = 60 * MINUTE
 
@@ -89,8 +89,8 @@ def test_maintenance_leaves_a_run_under_way_alone(cronsession_driver: Driver) ->
     # Within the time-out, also where sweeps are rare.
     watched = min(3 * HOUR + sweep_ms(d), 20 * HOUR)
     d.answers(job, hold(d.now + watched + 2 * HOUR))
-    d.trigger(job)
-    d.advance()
+    begin(d, job)
+    d.expect(len(d.turns(job)) == 1, "the run did not reach the model")
     chat_keys(d, d.few(5, 4))
     d.advance_to(d.now + watched)
     if d.turns(job)[0].state != "held":

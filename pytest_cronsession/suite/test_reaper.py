@@ -10,7 +10,7 @@ from ..driver import Driver, Handle, every
 from ..model import ERROR, HANG, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import all_rows, listed, long_timeout, may_end, receipts, rows_of, sweep_ms
+from .kit import all_rows, listed, long_timeout, may_end, receipts, rows_of, sweep_ms, under_way
 
 HOUR = 60 * MINUTE
 retention = pytest.mark.cronsession_config(sessionRetentionMs=HOUR)
@@ -93,8 +93,7 @@ def test_receipts_of_runs_that_ended_badly_go(cronsession_driver: Driver, end: s
     d.trigger(job)
     d.advance()
     if end == "cancel":
-        run = next(r for r in d.runs(job) if not r.finished)
-        d.cancel(run.id)
+        d.cancel(under_way(d, job).id)
     d.advance(minutes=2)
     d.expect(d.model.open_turns() == 0, f"the run that should end by {end} is still under way")
     keys = {s.key for s in rows_of(d, job)}
@@ -121,7 +120,7 @@ def test_a_run_under_way_is_never_reaped(cronsession_driver: Driver, target: str
     lost = before - listed(d, before)
     d.expect(not lost, f"rows of a run that is under way were reaped: {sorted(lost)}")
     d.advance(minutes=31)
-    run = d.runs(job)[-1]
+    run = d.told(next(iter(d.runs(job)[-1:]), None), "the long run that was answered")
     d.expect(run.status == "ok", f"the long run was answered and is listed as {run.status} ({run.error})")
     # A receipt may go right after its run where none are promised; a shared session may not.
     if run.session_key is not None and (target == "named" or d.has("receipts")):

@@ -7,14 +7,14 @@ from ..model import HANG, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
 from ..trace import instant
+from .kit import next_run
 
 
 @requirement("CS-RUN-005")
 def test_a_cancelled_run_ends_and_frees_the_job(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add(every(minutes=10))
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     d.answers(job, HANG)
     d.advance_to(slot + MINUTE)
     run = next((r for r in d.runs(job) if not r.finished), None)
@@ -34,8 +34,7 @@ def test_a_cancelled_run_ends_and_frees_the_job(cronsession_driver: Driver) -> N
 def test_start_and_end_are_told_as_they_were(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add(every(minutes=30))
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     d.answers(job, hold(slot + 7 * MINUTE))
     d.advance_to(slot + 10 * MINUTE)
     run = next((r for r in d.runs(job) if r.started_ms is not None), None)
@@ -57,8 +56,7 @@ def test_a_run_is_told_with_its_slot(cronsession_driver: Driver) -> None:
     job = d.add(every(minutes=10))
     slots = []
     for _ in range(3):
-        slot = d.stored(job).next_run_ms
-        assert slot is not None
+        slot = next_run(d, job)
         slots.append(slot)
         d.advance_to(slot + d.hello.lateness_ms + d.hello.resolution_ms)
     told = [r.slot_ms for r in d.runs(job) if r.started_ms is not None]
@@ -87,12 +85,10 @@ def test_a_run_leads_to_its_session(cronsession_driver: Driver) -> None:
 def test_runs_are_listed_from_an_instant_on(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add()
-    before = d.run_now(job).run
+    d.told(d.run_now(job).run, "a run that has just ended")
     d.advance(minutes=30)
     since = d.now - 15 * MINUTE
-    after = d.run_now(job).run
-    assert before is not None
-    assert after is not None
+    after = d.told(d.run_now(job).run, "a run that has just ended")
     listed = [r.id for r in d.runs(job, since_ms=since)]
     d.expect(listed == [after.id], f"from {instant(since)} on one run started, {len(listed)} are listed")
 
@@ -101,8 +97,7 @@ def test_runs_are_listed_from_an_instant_on(cronsession_driver: Driver) -> None:
 def test_a_slot_that_had_its_run_is_not_due(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add(every(minutes=30))
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     d.advance_to(slot + d.hello.late_by_ms)
     ran = len(d.turns(job))
     d.expect(ran == 1, f"the slot had {ran} runs")

@@ -11,7 +11,7 @@ from ..model import ERROR, HANG, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
 from ..trace import instant
-from .kit import end_held
+from .kit import end_held, next_run
 
 
 @requirement("CS-RUN-001")
@@ -88,8 +88,7 @@ def test_a_cancelled_run_is_not_ok(cronsession_driver: Driver) -> None:
 def test_a_timed_out_run_ends_and_frees_the_job(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add(every(minutes=10), timeoutMs=MINUTE)
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     d.answers(job, HANG)
     d.advance_to(slot + MINUTE - 2_000)
     d.expect(len(d.turns(job)) == 1, "the run did not start at its slot")
@@ -159,8 +158,7 @@ def test_a_start_beside_a_slot_makes_one_run(cronsession_driver: Driver) -> None
     d = cronsession_driver
     d.require("schedule.every", "clock.advance")
     job = d.add(every(minutes=10), target="isolated")
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     due = slot + d.hello.late_by_ms
     d.advance_to(max(d.now, slot - MINUTE))
     answers = d.together(("clock/advance", {"toMs": due}), ("job/trigger", {"id": job.id, "mode": "force"}))

@@ -9,7 +9,7 @@ from ..model import ERROR
 from ..oracle import DAY, MINUTE, cron_slots, interval_slots
 from ..requirement import requirement
 from ..trace import instant
-from .kit import step_through
+from .kit import next_run, step_through
 
 pytestmark = pytest.mark.cronsession_tier("full")
 # Steps on a star are restricted too, Sunday ends a week as well, and fields are what stands between white space.
@@ -111,8 +111,7 @@ def test_a_stagger_outlasts_a_start(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("restart")
     job = d.add({**cron("0 * * * *", "UTC"), "staggerMs": 30 * MINUTE})
-    first = d.stored(job).next_run_ms
-    assert first is not None
+    first = next_run(d, job)
     d.advance_to(first + MINUTE)
     for _ in range(2):
         before = d.stored(job).next_run_ms

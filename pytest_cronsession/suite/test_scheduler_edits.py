@@ -11,7 +11,7 @@ from ..model import TRANSIENT, hold
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
-from .kit import end_held, long_timeout, step_through, to_the_next_run
+from .kit import end_held, long_timeout, next_run, step_through, to_the_next_run
 
 _UNREADABLE = {
     "out-of-range": cron("61 * * * *"),
@@ -201,8 +201,7 @@ def test_a_manual_run_leaves_the_next_run(cronsession_driver: Driver, kind: str)
 def test_a_forward_jump_repeats_and_stops_nothing(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = d.add(every(minutes=10))
-    first = d.stored(job).next_run_ms
-    assert first is not None
+    first = next_run(d, job)
     d.advance(minutes=11)
     before = len(d.turns(job))
     d.jump(minutes=65)
@@ -232,8 +231,7 @@ def test_a_jump_over_no_slot_changes_nothing(cronsession_driver: Driver, kind: s
     job = d.add(every(hours=6) if kind == "every" else cron("0 */6 * * *"))
     # Another one that is jumped over, so that something is to be made up for.
     d.add(every(minutes=10))
-    first = d.stored(job).next_run_ms
-    assert first is not None
+    first = next_run(d, job)
     # A first slot that is near leaves no room for a jump before it.
     d.advance_to(first + MINUTE)
     slot, ran = d.stored(job).next_run_ms, len(d.turns(job))

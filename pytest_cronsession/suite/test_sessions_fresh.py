@@ -9,7 +9,7 @@ from ..driver import Driver, Handle, every
 from ..model import TRANSIENT, Turn, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import ENDINGS, brief, end_held, ends_badly, long_timeout
+from .kit import ENDINGS, brief, end_held, ends_badly, long_timeout, next_run
 
 
 def _texts(turn: Turn, job: Handle) -> int:
@@ -44,8 +44,7 @@ def test_a_repetition_in_a_fresh_session_starts_from_nothing(cronsession_driver:
     job = d.add(every(hours=6), target="isolated", retry={"maxRetries": 2, "backoffMs": [MINUTE]})
     first = d.evidence(job)
     d.answers(job, TRANSIENT, TRANSIENT)
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     d.advance_to(slot + 10 * MINUTE)
     turns = d.turns(job)
     d.expect(

@@ -13,7 +13,7 @@ from ..oracle import MINUTE
 from ..requirement import requirement
 from ..trace import instant
 from .across import across
-from .kit import rows_of, step_through
+from .kit import next_run, rows_of, step_through
 
 pytestmark = pytest.mark.cronsession_last
 
@@ -30,13 +30,11 @@ def _lasting_session(d: Driver) -> Iterator[None]:
 
 def _slot_that_ran(d: Driver) -> Iterator[None]:
     job = d.add(every(minutes=10))
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     step_through(d, job, [slot], slot + d.hello.late_by_ms)
     yield
     step_through(d, job, [], slot + 5 * MINUTE)
-    upcoming = d.stored(job).next_run_ms
-    assert upcoming is not None
+    upcoming = next_run(d, job)
     step_through(d, job, [upcoming], upcoming)
     _rest(d, job)
 
@@ -124,8 +122,7 @@ def test_a_shared_session_survives_a_restart(cronsession_driver: Driver) -> None
 def _missed_slots(d: Driver) -> Iterator[None]:
     # A cron schedule: what an interval missed depends on what it is counted from.
     job = d.add(cron("*/10 * * * *"))
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     step_through(d, job, [slot], slot + d.hello.late_by_ms)
     yield
     before = len(d.turns(job))
@@ -136,8 +133,7 @@ def _missed_slots(d: Driver) -> Iterator[None]:
         late in {"skip": (0,), "once": (1,), "grace": (0, 1), "all": (3,)}[declared],
         f"policy catchUp is {declared!r}; three slots were missed and {late} run(s) came late ({before - 1} at once)",
     )
-    upcoming = d.stored(job).next_run_ms
-    assert upcoming is not None
+    upcoming = next_run(d, job)
     d.expect(
         d.now < upcoming <= slot + 50 * MINUTE, f"after the downtime the next run is {instant(upcoming)}"
     )

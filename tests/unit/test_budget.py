@@ -71,6 +71,21 @@ def test_a_failing_example_fails_whatever_the_budget(world: World) -> None:
         examples(driver, check, n=st.integers())
 
 
+@pytest.mark.parametrize("share", [400.0, 1e-9])
+def test_examples_that_draw_as_they_go_may_end_in_the_middle(world: World, share: float) -> None:
+    driver = Driver(world, budget=Budget(share))
+
+    def check(data: st.DataObject) -> None:
+        driver.expect(data.draw(st.booleans()) or share < 1, "a failure before the second draw")
+        data.draw(st.booleans())
+
+    if share < 1:
+        examples(driver, check, data=st.data())
+    else:
+        with pytest.raises(ConformanceFailure):
+            examples(driver, check, data=st.data())
+
+
 def test_a_job_without_a_target_has_the_cheapest_session(world: World) -> None:
     fresh, cheap = Driver(world), Driver(world, budget=Budget(400.0))
     fresh.add()

@@ -347,6 +347,20 @@ def test_a_gateway_that_breaks_is_an_error_and_no_failure(opened: Opener) -> Non
     assert not driver.world.healthy
 
 
+def test_time_does_not_go_back_for_a_gateway_that_says_nonsense(driver: Driver) -> None:
+    driver.advance(minutes=5)
+    before = driver.now
+    driver.advance_to(before - MINUTE)
+    assert driver.now == before
+    assert driver.world.healthy
+
+
+def test_what_is_not_told_is_a_failure(driver: Driver) -> None:
+    assert driver.told(0, "a number") == 0
+    with pytest.raises(ConformanceFailure, match="does not tell when it runs"):
+        driver.told(None, "when it runs")
+
+
 # --- leaving a shared world -----------------------------------------------------------------------------------
 
 
@@ -382,6 +396,22 @@ def test_a_job_that_goes_on_makes_a_world_unfit(opened: Opener) -> None:
     assert driver.clean() is True
     driver.add(every(minutes=10))
     assert driver.clean() is False
+
+
+def test_a_removed_job_that_runs_on_makes_a_world_unfit(opened: Opener) -> None:
+    class Undead(Tiny):
+        def job_remove(self, params: dict[str, Any]) -> dict[str, Any]:
+            return {"removed": True}
+
+    driver = opened(Undead)
+    driver.add(every(minutes=10))
+    assert driver.clean() is True  # nobody can know yet
+    later = Driver(driver.world)
+    later.run_now(later.add())
+    assert later.clean() is True
+    later = Driver(driver.world)
+    later.advance(minutes=11)
+    assert later.clean() is False
 
 
 def test_a_hanging_run_goes_with_the_world(opened: Opener) -> None:
