@@ -6,6 +6,7 @@ from typing import Any
 
 from cronsession_reference import cron
 from cronsession_reference.engine import Engine
+from cronsession_reference.errors import Refused
 from cronsession_reference.jobs import Cron, Job
 from cronsession_reference.settings import DAY, HOUR
 
@@ -71,7 +72,7 @@ class GapIsAnError(Altered):
     def alter(self, engine: Engine) -> None:
         def change(job: Job) -> int | None:
             if job.next_run_ms and _gap_before(job, engine.clock.now()):
-                raise OverflowError("there is no such local time")
+                raise Refused("schedule", "there is no such local time")
             return job.next_run_ms
 
         reslot(engine, change)
@@ -84,7 +85,7 @@ class FrequentSlotsRunOnce(Altered, does={"dst": "ocps"}, declares={}):
     def alter(self, engine: Engine) -> None:
         def change(job: Job) -> int | None:
             slot, now = job.next_run_ms, engine.clock.now()
-            if not isinstance(job.schedule, Cron) or slot is None:
+            if not isinstance(job.schedule, Cron) or slot is None or job.schedule.expr.startswith("@"):
                 return slot
             minute, hour, *_ = job.schedule.expr.split()
             some_hours = hour != "*" and not (minute.isdigit() and hour.isdigit())

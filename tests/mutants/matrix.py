@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from queue import Queue
 from typing import Any
@@ -103,8 +103,9 @@ def main() -> int:
             courts.put(court)
 
     with ThreadPoolExecutor(given.jobs) as pool:
-        for name, report, seconds in pool.map(judged, given.names or CASES):
-            matrix.tell(name, report, seconds)
+        # Told as they end: one that takes long keeps none of the others from being recorded.
+        for done in as_completed([pool.submit(judged, name) for name in given.names or CASES]):
+            matrix.tell(*done.result())
     while not courts.empty():
         courts.get().close()
     print("\nkillers of each requirement")

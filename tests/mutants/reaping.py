@@ -39,12 +39,18 @@ class Sparing(Altered):
 
 
 @wrong("bugs:R1", "REA-001", "REA-009")
-class RetentionCountsFromTheLastRun(Sparing):
+class RetentionCountsFromTheLastRun(Altered):
     """Receipts go when their job has not run for the time of retention."""
 
-    def spares(self, engine: Engine, row: SessionRow, now: int) -> bool:
-        newest = max(r.updated_ms for r in engine.store.sessions() if r.job_id == row.job_id)
-        return now - newest <= (engine.reaper.retention_ms or 0)
+    def alter(self, engine: Engine) -> None:
+        def choose(inner: Callable[[int], Rows], now: int) -> Rows:
+            if not (due := list(inner(now))):
+                return
+            kept_ms = engine.reaper.retention_ms or 0
+            active = {r.job_id for r in engine.store.sessions() if now - r.updated_ms <= kept_ms}
+            yield from (row for row in due if row.job_id not in active)
+
+        wrap(engine.reaper, "plan", choose)
 
 
 @wrong("openclaw#89666", "REA-001", "REA-024")

@@ -32,7 +32,7 @@ class DaysAreAnded(Altered):
     def alter(self, engine: Engine) -> None:
         def change(job: Job) -> int | None:
             slot = job.next_run_ms
-            if not isinstance(job.schedule, Cron):
+            if not isinstance(job.schedule, Cron) or len(job.schedule.expr.split()) != 5:
                 return slot
             minute, hour, dom, month, dow = job.schedule.expr.split()
             if dom == "*" or dow == "*":
