@@ -9,7 +9,7 @@ from ..model import ERROR, HANG, OK, TRANSIENT, hold
 from ..oracle import DAY, MINUTE, cron_slots, interval_slots
 from ..requirement import requirement
 from ..trace import instant
-from .kit import end_held, long_timeout, step_through, to_the_next_run
+from .kit import end_held, long_timeout, may_end, next_run, step_through, to_the_next_run
 
 pytestmark = pytest.mark.cronsession_tier("full")
 HOURLY = cron("0 * * * *", "UTC")
@@ -151,8 +151,7 @@ def test_a_manual_run_just_before_a_slot_stands_for_none(cronsession_driver: Dri
     if d.hello.late_by_ms + d.hello.resolution_ms > 5_000:
         d.pass_over("on so coarse a clock a run ten seconds before a slot may be at it")
     job = d.add(every(minutes=60) if kind == "every" else HOURLY)
-    slot = d.stored(job).next_run_ms
-    assert slot is not None
+    slot = next_run(d, job)
     # A first slot may be only seconds away.
     if slot - d.now < MINUTE:
         slot = to_the_next_run(d, job) + 60 * MINUTE
@@ -181,6 +180,8 @@ def test_an_unusual_run_is_alone_as_well(cronsession_driver: Driver, run: str) -
         d.not_observed("no run of the job is under way")
     d.advance(minutes=52)
     more = len(d.turns(job)) - seen
+    if not d.model.held_turns():
+        may_end(d)
     end_held(d, job)
     d.expect(not more, f"{more} run(s) of a job began beside one that was under way ({run})")
 
@@ -191,8 +192,9 @@ def test_jobs_of_one_name_all_run(cronsession_driver: Driver) -> None:
     d.require("schedule.cron", "job.update")
     slot = cron_slots("0 * * * *", "UTC", d.now, d.now + DAY)[0]
     jobs = [d.add(HOURLY) for _ in range(3)]
-    for job in jobs:
-        d.edit(job, name="one name")
+    writes = [d.update(job, name="one name") for job in jobs]
+    if any(write.rejected is not None for write in writes):
+        d.pass_over("the gateway refuses a second job of a name")
     d.advance_to(slot + 50 * MINUTE)
     counts = [len(d.turns(job)) for job in jobs]
     d.expect(
