@@ -39,6 +39,7 @@ from . import (
     slots,
     targets,
     told,
+    ways,
 )
 from .altered import MUTANTS, Mutant
 
@@ -78,6 +79,7 @@ __all__ = [
     "slots",
     "targets",
     "told",
+    "ways",
 ]
 
 
