@@ -110,7 +110,7 @@ class Script:
             return Mark(len(self._turns), self._tags)
 
     def haunted(self, since: Mark) -> bool:
-        """Whether messages from before came since: jobs go on that should have gone, and would do so for good."""
+        """Whether messages came since that carry tags from before: jobs go on running that were retired."""
         with self._changed:
             numbers = [turn.tag.rpartition("-")[2] for turn in self._turns[since.turns :] if turn.tag]
         return any(number.isdecimal() and int(number) <= since.tags for number in numbers)

@@ -329,6 +329,11 @@ class Pool:
         if spare is not None:
             spare.close()
 
+    def stop_sharing(self) -> None:
+        """From now on every test has a world of its own: what one leaves behind would not leave the next alone."""
+        self.share = False
+        self.close()
+
     def close(self) -> None:
         while self._idle:
             self._idle.popitem()[1].close()

@@ -434,6 +434,18 @@ def test_of_two_equal_worlds_one_is_kept_and_one_closed(pool: Pool) -> None:
     assert not any(w.state_dir.exists() for w in (first, second))
 
 
+def test_sharing_can_end(pool: Pool) -> None:
+    first, second = pool.lease({}, "UTC", fresh=False), pool.lease({}, "UTC", fresh=False)
+    pool.give_back(first, reusable=True)
+    pool.stop_sharing()
+    pool.give_back(second, reusable=True)
+    assert not first.healthy
+    assert not second.healthy
+    third = pool.lease({}, "UTC", fresh=False)
+    assert third not in (first, second)
+    third.close()
+
+
 def test_without_sharing_every_world_is_closed() -> None:
     pool = Pool(target(), share=False)
     world = lease(pool)
