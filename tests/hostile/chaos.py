@@ -29,11 +29,11 @@ class Chaos(Gateway):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._luck = random.Random(seed)
-        self._how, self._often = self._luck.sample(HOW, 2), self._luck.choice(OFTEN)
+        self.how, self._often = self._luck.sample(HOW, 2), self._luck.choice(OFTEN)
         self._before: dict[str, Answer] = {}
 
     def _is(self, how: str) -> bool:
-        return how in self._how and self._luck.random() < self._often
+        return how in self.how and self._luck.random() < self._often
 
     def _coin(self) -> bool:
         return self._luck.random() < 0.5
