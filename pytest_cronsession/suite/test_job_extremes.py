@@ -77,7 +77,9 @@ def _check_arrives(d: Driver, text: str) -> None:
     sent = tag_text(text, job.tag)
     d.expect(
         any(sent in content for content in said),
-        f"a text of {len(sent)} characters did not reach the model unchanged: sent {sent[:80]!r}, seen {said[-1][:160]!r}",
+        f"a text of {len(sent)} characters did not reach the model unchanged: sent {sent[:80]!r}, seen {said[-1:]!r}"[
+            :600
+        ],
     )
     d.retire(job.id)
 

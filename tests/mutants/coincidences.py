@@ -25,7 +25,7 @@ def _schedule(params: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-class _Edited(Altered):
+class Edited(Altered):
     """Does something more to a job that was edited."""
 
     def edited(self, engine: Engine, old: Job, job: Job) -> Job:
@@ -60,7 +60,7 @@ class _Ended(Altered):
         wrap(engine.runner, "finished", finished)
 
 
-@wrong("bugs:S7", "SCH-002")
+@wrong("bugs:S8", "SCH-002")
 class AnAnchorOfZeroIsNone(Altered):
     """An anchor of 0 is taken for none."""
 
@@ -72,8 +72,8 @@ class AnAnchorOfZeroIsNone(Altered):
         return super().job_add(params)
 
 
-@wrong("bugs:S6", "SCH-003")
-class AnEditArmsADoneOneShot(_Edited):
+@wrong("bugs:S9", "SCH-003")
+class AnEditArmsADoneOneShot(Edited):
     """A one-shot that is done runs again when something else of it is edited."""
 
     def edited(self, engine: Engine, old: Job, job: Job) -> Job:
@@ -83,7 +83,7 @@ class AnEditArmsADoneOneShot(_Edited):
         return replace(job, enabled=True, next_run_ms=engine.clock.now())
 
 
-@wrong("bugs:S5", "SCH-004")
+@wrong("bugs:S3", "SCH-004")
 class TheNextRunIsTheOneUnderWay(Altered):
     """While a job runs, its next run is listed as the slot of that run."""
 
@@ -93,7 +93,7 @@ class TheNextRunIsTheOneUnderWay(Altered):
         return {"jobs": [{**job, "nextRunAtMs": slots.get(job["id"], job["nextRunAtMs"])} for job in jobs]}
 
 
-@wrong("bugs:S15", "SCH-005")
+@wrong("bugs:S16", "SCH-005")
 class EditsAtRestAreNotRead(Altered):
     """An edit of a job that rests, or is to rest, may have any expression and zone."""
 
@@ -107,7 +107,7 @@ class EditsAtRestAreNotRead(Altered):
         return super().job_update({**params, "patch": {**params["patch"], "schedule": read}})
 
 
-@wrong("bugs:S15", "SCH-005")
+@wrong("bugs:S13", "SCH-005")
 class AbbreviationsAreZones(Altered):
     """CEST is a zone."""
 
@@ -120,8 +120,8 @@ class AbbreviationsAreZones(Altered):
         wrap(engine.jobs, "_schedule", schedule)
 
 
-@wrong("bugs:S6", "SCH-007")
-class ADisabledOneShotIsDone(_Edited):
+@wrong("bugs:S10", "SCH-007")
+class ADisabledOneShotIsDone(Edited):
     """A one-shot that was disabled does not come, though it is enabled before its instant."""
 
     def edited(self, engine: Engine, old: Job, job: Job) -> Job:
@@ -143,7 +143,7 @@ class _Merging(Altered):
         return super().job_update(params)
 
 
-@wrong("bugs:S6", "SCH-008")
+@wrong("bugs:S13", "SCH-008")
 class TheZoneIsMerged(_Merging):
     """A schedule that is set without a zone keeps that of the one before."""
 
@@ -158,7 +158,7 @@ class TheStaggerIsMerged(_Merging):
 
 
 @wrong("bugs:S19", "SCH-009")
-class TheStaggerIsOfTheName(_Edited):
+class TheStaggerIsOfTheName(Edited):
     """By how much the slots of a job are moved follows from its name."""
 
     def edited(self, engine: Engine, old: Job, job: Job) -> Job:
@@ -171,7 +171,7 @@ class TheStaggerIsOfTheName(_Edited):
         return replace(job, next_run_ms=base + part) if moved and base is not None else job
 
 
-@wrong("bugs:S10", "SCH-010")
+@wrong("bugs:S12", "SCH-010")
 class ARunJustBeforeASlotIsItsRun(Altered):
     """A slot is passed over where the job was started in the half minute before."""
 
@@ -208,7 +208,7 @@ class _Unseen(Altered):
         wrap(engine.scheduler, "_fire", fire)
 
 
-@wrong("bugs:S11", "SCH-011")
+@wrong("bugs:E5", "SCH-011")
 class ARepetitionIsNotSeen(_Unseen):
     """A slot that falls due during a repetition starts a run beside it."""
 
@@ -216,7 +216,7 @@ class ARepetitionIsNotSeen(_Unseen):
         return run.trigger != "retry"
 
 
-@wrong("bugs:S11", "SCH-011")
+@wrong("bugs:E5", "SCH-011")
 class RunsOfTheJobBeforeAreNotSeen(_Unseen):
     """A job that was edited during its run runs at its next slot beside itself."""
 
@@ -235,7 +235,7 @@ class RunsOfTheJobBeforeAreNotSeen(_Unseen):
         return job is None or self._revisions.get(run.id, job.revision) == job.revision
 
 
-@wrong("bugs:S17", "SCH-018")
+@wrong("bugs:S4", "SCH-018")
 class JobsOfANameAreOne(Altered):
     """Of jobs of one name that are due at one instant one runs."""
 
@@ -274,8 +274,8 @@ class AnAnswerByHandEnables(_Ended):
         engine.store.put_job(replace(healed, next_run_ms=upcoming))
 
 
-@wrong("bugs:S7", "SCH-022")
-class EnablingForgetsTheAnchor(_Edited):
+@wrong("bugs:S8", "SCH-022")
+class EnablingForgetsTheAnchor(Edited):
     """Of an interval that is enabled again a future anchor tells the phase only."""
 
     def edited(self, engine: Engine, old: Job, job: Job) -> Job:
@@ -286,7 +286,7 @@ class EnablingForgetsTheAnchor(_Edited):
         return replace(job, next_run_ms=now + left)
 
 
-@wrong("bugs:S15", "SCH-024")
+@wrong("bugs:S4", "SCH-024")
 class SearchEndsAfterThreeYears(Altered):
     """A slot that is more than three years away is not found."""
 
@@ -300,7 +300,7 @@ class SearchEndsAfterThreeYears(Altered):
 
 
 @wrong("bugs:E7", "RUN-010")
-class EditsDropRepetitions(_Edited):
+class EditsDropRepetitions(Edited):
     """Any edit of a job drops the repetition that waits for its time."""
 
     def edited(self, engine: Engine, old: Job, job: Job) -> Job:

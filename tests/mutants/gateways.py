@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import (
+    afterwards,
     bounds,
     caps,
     changes,
@@ -46,6 +47,7 @@ from .altered import MUTANTS, Mutant
 __all__ = [
     "MUTANTS",
     "Mutant",
+    "afterwards",
     "bounds",
     "caps",
     "changes",

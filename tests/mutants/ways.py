@@ -30,14 +30,14 @@ class _NoTimeout(Altered):
         wrap(engine.runner, "_converse", converse)
 
 
-@wrong("bugs:S11", "RUN-002")
+@wrong("bugs:E3", "RUN-002")
 class RepetitionsHaveNoTimeout(_NoTimeout):
     """The time-out of a job is not that of its repetitions."""
 
     trigger = "retry"
 
 
-@wrong("bugs:S11", "RUN-002")
+@wrong("bugs:E3", "RUN-002")
 class LateRunsHaveNoTimeout(_NoTimeout):
     """The time-out of a job is not that of a run that comes late."""
 
@@ -66,28 +66,28 @@ class _Beside(Altered):
         wrap(engine.scheduler, "trigger", start)
 
 
-@wrong("bugs:S11", "RUN-003")
+@wrong("bugs:E5", "RUN-003")
 class StartsBesideScheduledRuns(_Beside):
     """A manual start sees manual runs only."""
 
     trigger = "schedule"
 
 
-@wrong("bugs:S11", "RUN-003")
+@wrong("bugs:E5", "RUN-003")
 class StartsBesideRepetitions(_Beside):
     """A manual start does not see a repetition."""
 
     trigger = "retry"
 
 
-@wrong("bugs:S11", "RUN-003")
+@wrong("bugs:E5", "RUN-003")
 class StartsBesideLateRuns(_Beside):
     """A manual start does not see a run that came late."""
 
     trigger = "catchup"
 
 
-@wrong("bugs:S11", "RUN-005")
+@wrong("bugs:E3", "RUN-005")
 class OnlyManualRunsAreCancelled(Altered):
     """A run that was not started by hand cannot be cancelled."""
 
@@ -96,7 +96,7 @@ class OnlyManualRunsAreCancelled(Altered):
         return {"cancelled": False} if run and run.trigger != "manual" else super().run_cancel(params)
 
 
-@wrong("bugs:O1", "RUN-001")
+@wrong("bugs:E6", "RUN-001")
 class SkippedSlotsAreOk(Rewritten):
     """A slot that was passed over is listed as ok."""
 
@@ -104,7 +104,7 @@ class SkippedSlotsAreOk(Rewritten):
         return {**run, "status": "ok"} if run["status"] == "skipped" else run
 
 
-@wrong("bugs:O1", "RUN-001")
+@wrong("bugs:E6", "RUN-001")
 class MissedSlotsAreOk(Rewritten):
     """A slot that was missed is listed as ok."""
 
@@ -112,7 +112,7 @@ class MissedSlotsAreOk(Rewritten):
         return {**run, "status": "ok"} if run["status"] == "missed" else run
 
 
-@wrong("bugs:O1", "RUN-001")
+@wrong("bugs:E6", "RUN-001")
 class StoppedRunsAreOk(Altered):
     """A run that a stop in good order interrupted is listed as ok."""
 
@@ -123,7 +123,7 @@ class StoppedRunsAreOk(Altered):
         wrap(engine.runner, "_finish", finish)
 
 
-@wrong("bugs:O1", "RUN-001")
+@wrong("bugs:E6", "RUN-001")
 class PassingErrorsAreOk(Rewritten):
     """A run that is to be made again is listed as ok."""
 
@@ -132,7 +132,7 @@ class PassingErrorsAreOk(Rewritten):
         return {**run, "status": "ok"} if passing else run
 
 
-@wrong("bugs:S11", "RUN-004")
+@wrong("bugs:S12", "RUN-004")
 class NearlyDueIsDue(Altered):
     """A manual start limited to due jobs starts what comes within half a minute."""
 
@@ -160,7 +160,7 @@ class _DueAgain(Altered):
         wrap(engine.scheduler, "trigger", start)
 
 
-@wrong("bugs:S11", "RUN-019")
+@wrong("bugs:S12", "RUN-019")
 class FailedSlotsAreDue(_DueAgain):
     """A slot whose run failed is due still."""
 
@@ -168,7 +168,7 @@ class FailedSlotsAreDue(_DueAgain):
         return all(run.status == "error" for run in runs)
 
 
-@wrong("bugs:D3", "RUN-019")
+@wrong("bugs:S2", "RUN-019")
 class SlotsAreDueAfterAStart(_DueAgain):
     """A slot that had its run before a start is due after it."""
 
@@ -180,7 +180,7 @@ class SlotsAreDueAfterAStart(_DueAgain):
         return all(run.id in self._before for run in runs)
 
 
-@wrong("bugs:O1", "RUN-006")
+@wrong("bugs:E6", "RUN-006")
 class RepetitionsBeginAtTheSlot(Rewritten):
     """A repetition is listed as begun at its slot."""
 
@@ -188,7 +188,7 @@ class RepetitionsBeginAtTheSlot(Rewritten):
         return {**run, "startedAtMs": run["slotMs"]} if run["trigger"] == "retry" else run
 
 
-@wrong("bugs:O1", "RUN-006")
+@wrong("bugs:E6", "RUN-006")
 class LateRunsBeginAtTheSlot(Rewritten):
     """A run that came late is listed as begun in time."""
 
@@ -197,7 +197,7 @@ class LateRunsBeginAtTheSlot(Rewritten):
         return {**run, "startedAtMs": run["slotMs"]} if late else run
 
 
-@wrong("bugs:O1", "RUN-007")
+@wrong("bugs:E6", "RUN-007")
 class UnmovedSlotsAreTold(Altered):
     """A staggered run is listed with the slot of its expression."""
 
@@ -227,21 +227,21 @@ class _KeepsRoom(Altered):
         wrap(engine.runner, "finished", finished)
 
 
-@wrong("bugs:S12", "RUN-009")
+@wrong("bugs:E4", "RUN-009")
 class TimeOutsKeepTheirRoom(_KeepsRoom):
     """Under maxConcurrentRuns a run that timed out counts for good."""
 
     status = "timeout"
 
 
-@wrong("bugs:S12", "RUN-009")
+@wrong("bugs:E4", "RUN-009")
 class CancelledRunsKeepTheirRoom(_KeepsRoom):
     """Under maxConcurrentRuns a run that was cancelled counts for good."""
 
     status = "cancelled"
 
 
-@wrong("bugs:S12", "RUN-009")
+@wrong("bugs:E4", "RUN-009")
 class FailuresKeepTheirRoom(_KeepsRoom):
     """Under maxConcurrentRuns a run that failed counts for good."""
 
