@@ -16,7 +16,7 @@ from cronsession_reference.sessions import Turn
 from cronsession_reference.settings import HOUR, Limits
 from cronsession_reference.store import Run, SessionRow
 
-from .altered import Altered, Rows, is_receipt, wrap, wrong
+from .altered import Altered, Rows, is_receipt, replan, wrap, wrong
 from .reaping import Sparing, reap
 
 
@@ -108,7 +108,7 @@ class BusyReceiptEndsTheSweep(Altered):
                 return iter(())
             return inner(now)
 
-        wrap(engine.reaper, "plan", choose)
+        replan(engine, choose)
 
 
 @wrong("bugs:R7", "REA-017")

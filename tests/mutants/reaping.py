@@ -14,7 +14,7 @@ from cronsession_reference.sessions import Turn
 from cronsession_reference.settings import DAY
 from cronsession_reference.store import Run, SessionRow
 
-from .altered import Altered, Rows, is_receipt, wrap, wrong
+from .altered import Altered, Rows, is_receipt, replan, wrap, wrong
 
 
 @wrong("openclaw#63442", "REA-001", "REA-003", "REA-004", "REA-005", "REA-009", "STO-009")
@@ -35,7 +35,7 @@ class Sparing(Altered):
         def choose(inner: Callable[[int], Rows], now: int) -> Rows:
             return (row for row in inner(now) if not self.spares(engine, row, now))
 
-        wrap(engine.reaper, "plan", choose)
+        replan(engine, choose)
 
 
 @wrong("bugs:R1", "REA-001", "REA-009")
@@ -50,7 +50,7 @@ class RetentionCountsFromTheLastRun(Altered):
             active = {r.job_id for r in engine.store.sessions() if now - r.updated_ms <= kept_ms}
             yield from (row for row in due if row.job_id not in active)
 
-        wrap(engine.reaper, "plan", choose)
+        replan(engine, choose)
 
 
 @wrong("openclaw#89666", "REA-001", "REA-024")

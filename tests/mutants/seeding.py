@@ -7,7 +7,7 @@ from typing import Any
 from cronsession_reference.engine import Engine
 from cronsession_reference.settings import DAY
 
-from .altered import Altered, wrap, wrong
+from .altered import Altered, replan, wrap, wrong
 
 
 class Seeding(Altered):
@@ -54,7 +54,7 @@ class SeededReceiptsAreNone(Knowing):
     """What was put into the store is no receipt: no job of this gateway has left it."""
 
     def alter(self, engine: Engine) -> None:
-        wrap(engine.reaper, "plan", lambda inner, now: (r for r in inner(now) if r.id not in self.seeded))
+        replan(engine, lambda inner, now: (r for r in inner(now) if r.id not in self.seeded))
 
 
 @wrong("bugs:R8", "MNT-022")
