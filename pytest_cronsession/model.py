@@ -128,7 +128,7 @@ class Script:
         """Record a request and decide its answer."""
         given = request.get("messages")
         messages = tuple(given) if isinstance(given, list | tuple) else ()
-        texts = [(m.get("role"), _text(m.get("content"))) for m in messages if isinstance(m, Mapping)]
+        texts = [(m.get("role"), content_text(m.get("content"))) for m in messages if isinstance(m, Mapping)]
         tags = tuple(t for role, text in texts if role == "user" for t in MESSAGE_TAG.findall(text))
         # What is asked now stands after the last reply; before it is history, other jobs' tags included.
         last_reply = max((i for i, (role, _) in enumerate(texts) if role == "assistant"), default=-1)
@@ -274,7 +274,7 @@ def response_of(turn: Turn) -> dict[str, Any]:
     }
 
 
-def _text(content: Any) -> str:
+def content_text(content: Any) -> str:
     """The text of a message whose content is a string or a list of parts."""
     if isinstance(content, str):
         return content

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Flaky
 
 from ..contract import Job, Run, Session, Write
-from ..driver import Driver, Handle
-from ..model import ERROR, HANG
+from ..driver import Driver, Handle, cron, every
+from ..model import ERROR, HANG, Turn, content_text
 from ..outcomes import ConformanceFailure
 from ..trace import instant
 
@@ -99,6 +99,17 @@ def _count(driver: Driver, job: Handle, expected: int, where: str, zone: str | N
             f"{abs(got - expected)} {word} run(s) {where}: expected {expected} in all, the model saw {got}"
         )
     driver.witness()
+
+
+def hourly(driver: Driver, kind: str) -> Handle:
+    """A job that runs once an hour, of kind ``every`` or ``cron``."""
+    driver.require(f"schedule.{kind}")
+    return driver.add(every(minutes=60) if kind == "every" else cron("0 * * * *"))
+
+
+def said_to(turn: Turn) -> list[str]:
+    """What the model was told as a user in one request, message by message."""
+    return [content_text(m.get("content")) for m in turn.messages if m.get("role") == "user"]
 
 
 def next_run(driver: Driver, job: Handle) -> int:

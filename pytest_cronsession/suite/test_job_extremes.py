@@ -12,7 +12,7 @@ from ..model import HANG, tag_text
 from ..oracle import MINUTE
 from ..requirement import requirement
 from ..trace import instant
-from .kit import all_shown, begin, examples
+from .kit import all_shown, begin, examples, said_to
 from .wrong import applies, goes_on, put, spec_for
 
 
@@ -72,8 +72,7 @@ def _check_arrives(d: Driver, text: str) -> None:
     if job is None:
         d.expect(write.rejected is not None, "neither accepted nor rejected")
         return
-    turn = d.evidence(job)
-    said = [_content(m) for m in turn.messages if m.get("role") == "user"]
+    said = said_to(d.evidence(job))
     sent = tag_text(text, job.tag)
     d.expect(
         any(sent in content for content in said),
@@ -82,13 +81,6 @@ def _check_arrives(d: Driver, text: str) -> None:
         ],
     )
     d.retire(job.id)
-
-
-def _content(message: Any) -> str:
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    return "\n".join(str(part.get("text", "")) for part in content or ())
 
 
 _HUGE = 10_000_000
@@ -124,7 +116,7 @@ def test_what_is_too_long_is_rejected_or_kept_whole(cronsession_driver: Driver, 
     if member == "payload.text" and d.has("trigger"):
         d.trigger(Handle(found["id"], tag, d.add().write))
         d.settle(lambda: bool(d.model.turns(tag)))
-        seen = max((len(_content(m)) for t in d.model.turns(tag) for m in t.messages), default=0)
+        seen = max((len(text) for turn in d.model.turns(tag) for text in said_to(turn)), default=0)
         d.expect(seen >= size, f"a text of {size} characters was accepted, and the model saw {seen}")
     d.retire(found["id"])
 

@@ -11,7 +11,7 @@ from ..model import HANG, OK, TRANSIENT, tag_text
 from ..oracle import MINUTE
 from ..requirement import requirement
 from ..trace import instant
-from .kit import all_shown, long_timeout, next_run, shown, to_the_next_run
+from .kit import all_shown, long_timeout, next_run, said_to, shown, to_the_next_run
 
 pytestmark = pytest.mark.cronsession_tier("full")
 last = pytest.mark.cronsession_last
@@ -243,15 +243,8 @@ def test_no_text_is_improved(cronsession_driver: Driver, kind: str, way: str) ->
         if write.rejected is not None:
             d.witness()
             return
-    said = [
-        str(m.get("content")) if isinstance(m.get("content"), str) else _joined(m)
-        for m in d.evidence(job).messages
-    ]
+    said = said_to(d.evidence(job))
     sent = tag_text(text, job.tag)
     d.expect(
         any(sent in content for content in said), f"{sent!r} did not reach the model unchanged: {said[-1:]!r}"
     )
-
-
-def _joined(message: Any) -> str:
-    return "\n".join(str(part.get("text", "")) for part in message.get("content") or ())

@@ -38,7 +38,9 @@ def _waiting(d: Driver, way: str, **members: Any) -> tuple[Handle, int]:
     if way == "repetition":
         since += 5 * MINUTE
         d.advance_to(d.now + 5 * MINUTE + d.hello.late_by_ms)
-    if not d.model.held_turns():
+    if way == "slot":
+        d.expect(d.model.held_turns() == 1, "the run did not start at its slot")
+    elif not d.model.held_turns():
         d.pass_over(f"there is no run of this kind ({way}), which is another requirement's question")
     return job, since - d.hello.resolution_ms
 

@@ -9,7 +9,7 @@ from ..model import ERROR
 from ..oracle import DAY, MINUTE, cron_slots, interval_slots
 from ..requirement import requirement
 from ..trace import instant
-from .kit import next_run, step_through
+from .kit import hourly, next_run, step_through
 
 pytestmark = pytest.mark.cronsession_tier("full")
 # Steps on a star are restricted too, Sunday ends a week as well, and fields are what stands between white space.
@@ -73,9 +73,7 @@ def test_a_one_shot_that_is_moved_runs_at_its_new_instant(
 @pytest.mark.parametrize("kind", ["every", "cron"])
 def test_a_manual_run_that_fails_leaves_the_next_run(cronsession_driver: Driver, kind: str) -> None:
     d = cronsession_driver
-    if kind == "cron":
-        d.require("schedule.cron")
-    job = d.add(every(minutes=60) if kind == "every" else cron("0 * * * *"))
+    job = hourly(d, kind)
     d.advance(minutes=25)
     before = d.stored(job).next_run_ms
     d.answers(job, ERROR)

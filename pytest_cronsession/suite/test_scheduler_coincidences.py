@@ -9,7 +9,7 @@ from ..model import ERROR, HANG, OK, TRANSIENT, hold
 from ..oracle import DAY, MINUTE, cron_slots, interval_slots
 from ..requirement import requirement
 from ..trace import instant
-from .kit import end_held, long_timeout, may_end, next_run, step_through, to_the_next_run
+from .kit import end_held, hourly, long_timeout, may_end, next_run, step_through, to_the_next_run
 
 pytestmark = pytest.mark.cronsession_tier("full")
 HOURLY = cron("0 * * * *", "UTC")
@@ -146,11 +146,9 @@ def test_a_new_name_leaves_a_stagger(cronsession_driver: Driver) -> None:
 @pytest.mark.parametrize("kind", ["every", "cron"])
 def test_a_manual_run_just_before_a_slot_stands_for_none(cronsession_driver: Driver, kind: str) -> None:
     d = cronsession_driver
-    if kind == "cron":
-        d.require("schedule.cron")
     if d.hello.late_by_ms + d.hello.resolution_ms > 5_000:
         d.pass_over("on so coarse a clock a run ten seconds before a slot may be at it")
-    job = d.add(every(minutes=60) if kind == "every" else HOURLY)
+    job = hourly(d, kind)
     slot = next_run(d, job)
     # A first slot may be only seconds away.
     if slot - d.now < MINUTE:

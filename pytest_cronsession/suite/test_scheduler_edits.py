@@ -11,7 +11,7 @@ from ..model import TRANSIENT, hold
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
-from .kit import end_held, long_timeout, next_run, step_through, to_the_next_run
+from .kit import end_held, hourly, long_timeout, next_run, step_through, to_the_next_run
 
 _UNREADABLE = {
     "out-of-range": cron("61 * * * *"),
@@ -185,9 +185,7 @@ def test_an_edit_of_other_things_leaves_the_next_run(cronsession_driver: Driver,
 @pytest.mark.parametrize("kind", ["every", "cron"])
 def test_a_manual_run_leaves_the_next_run(cronsession_driver: Driver, kind: str) -> None:
     d = cronsession_driver
-    if kind == "cron":
-        d.require("schedule.cron")
-    job = d.add(every(minutes=60) if kind == "every" else cron("0 * * * *"))
+    job = hourly(d, kind)
     d.advance(minutes=25)
     before = d.stored(job).next_run_ms
     d.evidence(job)

@@ -95,7 +95,8 @@ class Chaos(Gateway):
         if self._is("refusing"):
             return REFUSAL
         if self._is("forgetting"):
-            params = {**params, "patch": {}}
+            jobs = [job for job in super().job_list({})["jobs"] if job["id"] == params.get("id")]
+            return {"job": jobs[0]} if jobs else REFUSAL
         return super().job_update(params)
 
 

@@ -9,7 +9,7 @@ import pytest
 from ..mutants.judging import Court, errors
 from .chaos import HOW, Chaos
 
-# Between them they are wrong in every way, rarely and always.
+# Between them they are wrong in every way, now and then or always.
 SEEDS = (1, 9, 10, 17, 26, 30)
 
 
