@@ -130,12 +130,27 @@ class RetentionIsHalved(Altered):
             engine.reaper.retention_ms //= 2
 
 
-def reap(engine: Engine, chosen: Callable[[SessionRow, int, int], bool]) -> None:
-    """Let the reaper take these rows too; ``chosen`` gets the row, now, and retention."""
+def reap(
+    engine: Engine,
+    chosen: Callable[[SessionRow, int, int], bool],
+    by_runs: Callable[[set[str]], bool] | None = None,
+) -> None:
+    """Let the reaper take these rows too.
+
+    ``chosen`` gets the row, now, and retention; ``by_runs``, which is asked of what is chosen, the ids of the jobs
+    that ran in it.
+    """
 
     def wanted(now: int) -> list[SessionRow]:
         kept = engine.reaper.retention_ms
-        return [] if kept is None else [row for row in engine.store.sessions() if chosen(row, now, kept)]
+        rows = [] if kept is None else [row for row in engine.store.sessions() if chosen(row, now, kept)]
+        if by_runs is None or not rows:
+            return rows
+        jobs: dict[str, set[str]] = {row.key: set() for row in rows}
+        for run in engine.store.runs():
+            if run.session_key in jobs:
+                jobs[run.session_key].add(run.job_id)
+        return [row for row in rows if by_runs(jobs[row.key])]
 
     def is_due(inner: Callable[[Totals, int], bool], totals: Totals, now: int) -> bool:
         return inner(totals, now) or bool(wanted(now))
@@ -183,11 +198,9 @@ class SharedSessionsAreReaped(Altered):
 
     def alter(self, engine: Engine) -> None:
         def chosen(row: SessionRow, now: int, kept: int) -> bool:
-            if not _lasting(engine, row) or now - row.updated_ms <= kept:
-                return False
-            return any(run.session_key == row.key for run in engine.store.runs())
+            return _lasting(engine, row) and now - row.updated_ms > kept
 
-        reap(engine, chosen)
+        reap(engine, chosen, bool)
 
 
 @wrong("bugs:R11", "REA-007")
