@@ -8,7 +8,7 @@ import pytest
 
 from ..driver import Driver, at, cron, every, wish
 from ..model import HANG, OK, TRANSIENT, tag_text
-from ..oracle import MINUTE, cron_slots
+from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
 from .kit import (
@@ -158,7 +158,7 @@ def test_no_other_member_moves_an_interval(cronsession_driver: Driver, member: s
     needs |= {"agent": "agents", "retry": "job.retry"}
     if member in needs:
         d.require(needs[member])
-    job = d.add(every(minutes=60), target="isolated" if d.has("session.isolated") else "named", name=None)
+    job = d.add(every(minutes=60))
     values: dict[str, Any] = {
         "enabled": True,
         "payload": {"kind": "agentTurn", "text": tag_text("Other words.", job.tag)},
@@ -195,6 +195,27 @@ def test_slots_of_several_jobs_come_in_their_order(cronsession_driver: Driver) -
         f"the slots of three jobs come in the order {[expr for _, expr in plan]}, they ran in the order "
         f"{[expr for _, expr in got]}",
     )
+
+
+# Steps as long as their field, and of names; a week that begins with its Sunday; ranges of one value.
+_READABLE = (
+    *("*/60 */24 * * *", "0 12 */31 * *", "30 6 * * */7", "0 0 1 */12 *"),
+    *("0 9 * * MON-FRI/2", "5-5 8 * mar,Nov *", "0 9 * * SUN-TUE", "20 10 * * 0,7"),
+)
+
+
+@requirement("CS-SCH-001")
+@pytest.mark.parametrize("expr", _READABLE)
+def test_rare_forms_of_the_dialect(cronsession_driver: Driver, expr: str) -> None:
+    d = cronsession_driver
+    slots = cron_slots(expr, "UTC", d.now, d.now + 400 * DAY)
+    job = d.add(cron(expr, "UTC"))
+    upcoming = d.stored(job).next_run_ms
+    d.expect(
+        upcoming == slots[0], f"{expr!r} runs first at {instant(slots[0])}, listed is {instant(upcoming)}"
+    )
+    near = [slot for slot in slots if slot < d.now + 10 * DAY][: d.few(5, 1)]
+    step_through(d, job, near, near[-1] + MINUTE // 2 if near else d.now + MINUTE)
 
 
 @requirement("CS-SCH-016")

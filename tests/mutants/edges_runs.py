@@ -1,24 +1,20 @@
-"""Gateways that keep a promise about runs and slots until a repetition, a queue, an age or a one-shot is at its edge."""
+"""Gateways that keep a promise about runs, but not of a repetition, in a line, at an age or for a target (area runs)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from cronsession_reference.engine import Engine
-from cronsession_reference.jobs import At, Cron, Every, Job
-from cronsession_reference.outcomes import failed
+from cronsession_reference.jobs import Job
 from cronsession_reference.recovery import Retry
 from cronsession_reference.removal import drop_retries
 from cronsession_reference.store import Run
 
 from .altered import Altered, wrap, wrong
-from .coincidences import Edited
 from .limits import Rewritten
 from .told import Counting
-
-MINUTE = 60_000
 
 
 @wrong("bugs:E7", "RUN-010")
@@ -44,18 +40,6 @@ class RefusedRepetitionIsRepeated(Altered):
         wrap(engine.scheduler.outcomes, "_again", again)
 
 
-@wrong("bugs:S12", "SCH-030")
-class ManualRunsAreRepeated(Altered):
-    """A manual run that failed for a passing reason is made again like one of a slot."""
-
-    def alter(self, engine: Engine) -> None:
-        def used_up(inner: Callable[..., None], job: Job, run: Run, now: int) -> None:
-            if not engine.scheduler.outcomes._again(job, run, now):
-                inner(job, run, now)
-
-        wrap(engine.scheduler.outcomes, "used_up", used_up)
-
-
 @wrong("bugs:S12", "RUN-010")
 class ManualRunDropsTheRepetition(Altered):
     """A manual run stands for the repetition that waits."""
@@ -69,26 +53,29 @@ class ManualRunDropsTheRepetition(Altered):
 
 
 class _FreeOfRoom(Altered):
-    trigger = ""
+    """Where there is no room, runs of one trigger begin all the same."""
+
+    trigger: ClassVar[str]
+    _free: int | None = None
 
     def alter(self, engine: Engine) -> None:
-        startable = engine.store.startable
-        admission = engine.scheduler.admission
+        def room(inner: Callable[[], int]) -> int:
+            return inner() if self._free is None else self._free
 
-        def admit(inner: Callable[..., Any], now: int) -> Any:
-            room = admission.room
-            free = [r for r in startable(now, 100) if r.trigger == self.trigger]
-            if free and room() <= 0:
-                wrap(admission, "room", lambda inner: len(free))
-                engine.store.startable = lambda now, limit: free
-                try:
-                    return inner(now)
-                finally:
-                    admission.room = room
-                    engine.store.startable = startable
-            return inner(now)
+        def startable(inner: Callable[[int, int], list[Run]], now: int, limit: int) -> list[Run]:
+            found = inner(now, limit if self._free is None else 1000)
+            return [run for run in found if self._free is None or run.trigger == self.trigger]
 
-        wrap(admission, "admit", admit)
+        def admit(inner: Callable[[int], Any], now: int) -> Any:
+            self._free = 1000 if engine.scheduler.admission.room() <= 0 else None
+            try:
+                return inner(now)
+            finally:
+                self._free = None
+
+        wrap(engine.scheduler.admission, "room", room)
+        wrap(engine.store, "startable", startable)
+        wrap(engine.scheduler.admission, "admit", admit)
 
 
 @wrong("openclaw#103323", "RUN-008")
@@ -110,47 +97,48 @@ class RoomIsOfAnAgent(Altered):
     """Each agent has room for maxConcurrentRuns."""
 
     def alter(self, engine: Engine) -> None:
-        scheduler = engine.scheduler
+        self._agent: str | None = None
 
         def claim(inner: Callable[..., Any], job: Job, *rest: Any) -> Any:
-            running = engine.store.running
-            engine.store.running = lambda: [
-                r for r in running() if (j := engine.store.job(r.job_id)) is None or j.agent == job.agent
-            ]
+            self._agent = job.agent
             try:
                 return inner(job, *rest)
             finally:
-                engine.store.running = running
+                self._agent = None
 
-        wrap(scheduler, "_claim", claim)
+        def running(inner: Callable[[], list[Run]]) -> list[Run]:
+            jobs = {job.id for job in engine.store.jobs() if job.agent == self._agent}
+            return [run for run in inner() if self._agent is None or run.job_id in jobs]
+
+        wrap(engine.scheduler, "_claim", claim)
+        wrap(engine.store, "running", running)
+
+
+class _ByHandApart(Altered):
+    """Of the runs that wait for room those that a person asked for are first, or last."""
+
+    last: ClassVar[bool]
+
+    def alter(self, engine: Engine) -> None:
+        def startable(inner: Callable[[int, int], list[Run]], now: int, limit: int) -> list[Run]:
+            found = inner(now, 1000)
+            return sorted(found, key=lambda run: (run.trigger == "manual") == self.last)[:limit]
+
+        wrap(engine.store, "startable", startable)
 
 
 @wrong("bugs:E4", "RUN-009")
-class ManualRunsGoFirst(Altered):
-    """Of the runs that wait for room those that a person asked for start first."""
+class ManualRunsGoFirst(_ByHandApart):
+    """A person does not wait behind a slot."""
 
-    def alter(self, engine: Engine) -> None:
-        startable = engine.store.startable
-
-        def first(now: int, limit: int) -> list[Run]:
-            found = sorted(startable(now, 1000), key=lambda run: run.trigger != "manual")
-            return found[:limit]
-
-        engine.store.startable = first
+    last = False
 
 
 @wrong("bugs:E4", "RUN-009")
-class ManualRunsGoLast(Altered):
-    """Of the runs that wait for room those that a person asked for start last."""
+class ManualRunsGoLast(_ByHandApart):
+    """A person waits until no slot does."""
 
-    def alter(self, engine: Engine) -> None:
-        startable = engine.store.startable
-
-        def first(now: int, limit: int) -> list[Run]:
-            found = sorted(startable(now, 1000), key=lambda run: run.trigger == "manual")
-            return found[:limit]
-
-        engine.store.startable = first
+    last = True
 
 
 @wrong("bugs:R12", "RUN-022")
@@ -238,124 +226,6 @@ class CancelStopsEveryRun(Altered):
         return answer
 
 
-@wrong("openclaw:LIF-02", "SCH-007")
-class DisabledOneShotComes(Altered):
-    """The timer of a one-shot asks nobody whether it is enabled."""
-
-    def alter(self, engine: Engine) -> None:
-        def put(inner: Callable[[Job], None], job: Job) -> None:
-            inner(job)
-            if isinstance(job.schedule, At) and not job.enabled and job.schedule.at_ms > engine.clock.now():
-                engine.clock.call_at(job.schedule.at_ms, lambda: fire(job), rank=1)
-
-        def fire(job: Job) -> None:
-            stored, ran = engine.store.job(job.id), any(run.job_id == job.id for run in engine.store.runs())
-            if stored is not None and not stored.enabled and stored.schedule == job.schedule and not ran:
-                engine.scheduler.trigger(job.id, due=False)
-
-        wrap(engine.store, "put_job", put)
-
-
-@wrong("bugs:D7", "JOB-014")
-class RemovedOneShotComes(Altered):
-    """The timer of a one-shot has all that it needs, and outlasts the job."""
-
-    def job_remove(self, params: dict[str, Any]) -> dict[str, Any]:
-        engine = self._engine
-        job = engine.store.job(params["id"]) if isinstance(params.get("id"), str) else None
-        answer = super().job_remove(params)
-        if job is not None and isinstance(job.schedule, At) and job.next_run_ms is not None:
-            run = Run(f"ghost-{job.id}", job.id, "schedule", "running", started_ms=job.next_run_ms)
-            engine.clock.call_at(job.next_run_ms, lambda: engine.runner.start(run, job), rank=1)
-        return answer
-
-
-def _anchored_anew(engine: Engine, job: Job) -> Job:
-    if not isinstance(job.schedule, Every) or job.next_run_ms is None:
-        return job
-    now = engine.clock.now()
-    return replace(
-        job, schedule=replace(job.schedule, anchor_ms=now), next_run_ms=now + job.schedule.every_ms
-    )
-
-
-@wrong("openclaw#14658", "SCH-009")
-class ANewTextAnchorsAnew(Edited):
-    """An interval is counted anew from an edit of what its runs do."""
-
-    def edited(self, engine: Engine, old: Job, job: Job) -> Job:
-        did = (old.payload, old.session, old.agent, old.timeout_ms, old.retry)
-        does = (job.payload, job.session, job.agent, job.timeout_ms, job.retry)
-        return job if did == does else _anchored_anew(engine, job)
-
-
-@wrong("openclaw#14658", "SCH-009")
-class EnablingTwiceAnchorsAnew(Altered):
-    """An interval that is enabled is counted anew when an edit says that it is to be enabled."""
-
-    def job_update(self, params: dict[str, Any]) -> dict[str, Any]:
-        engine, patch = self._engine, params.get("patch")
-        old = engine.store.job(params["id"]) if isinstance(params.get("id"), str) else None
-        answer = super().job_update(params)
-        twice = isinstance(patch, dict) and patch.get("enabled") is True and old is not None and old.enabled
-        job = engine.store.job(old.id) if old is not None else None
-        if "job" in answer and twice and job is not None and "schedule" not in patch:
-            engine.store.put_job(_anchored_anew(engine, job))
-        return answer
-
-
-@wrong("bugs:S10", "SCH-009")
-class ANewNameDisarmsAOneShot(Edited):
-    """A one-shot is armed when it is stored, and an edit of what it is called or does disarms it."""
-
-    def edited(self, engine: Engine, old: Job, job: Job) -> Job:
-        armed = isinstance(job.schedule, At) and job.schedule == old.schedule and job.enabled == old.enabled
-        return replace(job, next_run_ms=None) if armed else job
-
-
-@wrong("bugs:S11", "SCH-008")
-class OneShotsStayOneShots(Altered):
-    """A one-shot that an edit makes an interval is over after its first run."""
-
-    def alter(self, engine: Engine) -> None:
-        shots: set[str] = set()
-
-        def put(inner: Callable[[Job], None], job: Job) -> None:
-            if isinstance(job.schedule, At):
-                shots.add(job.id)
-            before = engine.store.job(job.id)
-            ran = (
-                before is not None
-                and before.schedule == job.schedule
-                and before.next_run_ms != job.next_run_ms
-            )
-            if job.id in shots and not isinstance(job.schedule, At) and ran and job.enabled:
-                job = replace(job, enabled=False, next_run_ms=None)
-            inner(job)
-
-        wrap(engine.store, "put_job", put)
-
-
-@wrong("bugs:S11", "SCH-008")
-class DoneOneShotsStayDone(Edited):
-    """A one-shot that is done is done, whatever instant and state an edit gives it."""
-
-    def edited(self, engine: Engine, old: Job, job: Job) -> Job:
-        done = isinstance(old.schedule, At) and old.schedule.at_ms <= engine.clock.now()
-        return replace(job, next_run_ms=None) if done else job
-
-
-@wrong("openclaw:LIF-10", "SCH-020")
-class RepetitionsRemoveNothing(Altered):
-    """A one-shot that is to be removed after its run stays where a repetition was answered."""
-
-    def alter(self, engine: Engine) -> None:
-        def settle(inner: Callable[..., None], job: Job, run: Run, now: int) -> None:
-            inner(replace(job, delete_after_run=False) if run.attempt else job, run, now)
-
-        wrap(engine.scheduler.outcomes, "settle", settle)
-
-
 @wrong("bugs:E7", "RUN-013")
 class RepetitionsAreNoFailures(Counting):
     """How a repetition ended is not counted."""
@@ -388,7 +258,7 @@ class CancelledRunsAreFailures(Counting):
         wrap(engine.scheduler.outcomes, "_judged", judged)
 
 
-@wrong("bugs:E7", "RUN-014")
+@wrong("bugs:E7", "RUN-013")
 class CancelledRunsEndTheRow(Counting):
     """A run that somebody cancelled sets the count of failures to zero."""
 
@@ -416,56 +286,46 @@ class WhatWasPassedOverIsDue(Altered):
         wrap(engine.scheduler, "trigger", trigger)
 
 
-@wrong("bugs:S5", "SCH-025")
-class PassingTroubleSpins(Altered):
-    """Where a job says nothing about it, what failed for a passing reason is made again until it is answered."""
-
-    def alter(self, engine: Engine) -> None:
-        engine.scheduler.outcomes._settings = replace(engine.settings, retry=Retry(100_000, (30_000,)))
-
-
-class _MainOnly(Altered):
-    @staticmethod
-    def main(job: Job | None) -> bool:
-        return job is not None and job.session.target == "main"
+def _main(engine: Engine, job_id: str) -> bool:
+    job = engine.store.job(job_id)
+    return job is not None and job.session.target == "main"
 
 
 @wrong("openclaw#26343", "RUN-001")
-class EventsAreOkAtOnce(_MainOnly):
+class EventsAreOkAtOnce(Altered):
     """A run of target main is ok as soon as its event was put into the session."""
 
     def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
         def told(run: dict[str, Any]) -> dict[str, Any]:
-            main = self.main(self._engine.store.job(run["jobId"])) and run["startedAtMs"] is not None
+            main = _main(self._engine, run["jobId"]) and run["startedAtMs"] is not None
             return {**run, "status": "ok", "endedAtMs": run["startedAtMs"]} if main else run
 
         return {"runs": [told(run) for run in super().run_list(params)["runs"]]}
 
 
 @wrong("bugs:E3", "RUN-002")
-class EventsHaveNoTimeout(_MainOnly):
+class EventsHaveNoTimeout(Altered):
     """The timeoutMs of a job with target main is accepted and has no effect."""
 
     def alter(self, engine: Engine) -> None:
         def converse(
             inner: Callable[..., Any], turn: Any, place: Any, text: str, timeout: Any, run: Any = None
         ) -> Any:
-            main = run is not None and self.main(engine.store.job(run.job_id))
+            main = run is not None and _main(engine, run.job_id)
             return inner(turn, place, text, None if main else timeout, run)
 
         wrap(engine.runner, "_converse", converse)
 
 
 @wrong("bugs:E5", "RUN-003")
-class EventsAreNeverBusy(_MainOnly):
+class EventsAreNeverBusy(Altered):
     """A job with target main is free as soon as its event was put into the session."""
 
     def alter(self, engine: Engine) -> None:
-        wrap(
-            engine.scheduler,
-            "busy",
-            lambda inner, job_id: not self.main(engine.store.job(job_id)) and inner(job_id),
-        )
+        def busy(inner: Callable[[str], bool], job_id: str) -> bool:
+            return not _main(engine, job_id) and inner(job_id)
+
+        wrap(engine.scheduler, "busy", busy)
 
 
 @wrong("bugs:E6", "RUN-006")
@@ -489,98 +349,8 @@ class LateRunsTellTheirOwnInstant(Rewritten):
     """The slot of a late run is told as the instant at which it began."""
 
     def run(self, run: dict[str, Any]) -> dict[str, Any]:
-        return (
-            {**run, "slotMs": run["startedAtMs"]}
-            if run["trigger"] == "catchup" and run["startedAtMs"]
-            else run
-        )
-
-
-@wrong("bugs:S18", "SCH-016")
-class ASlotJumpedOntoRunsTwice(Altered):
-    """A jump onto a slot runs it as one that was missed, and as one that is due."""
-
-    async def clock_jump(self, params: dict[str, Any]) -> dict[str, Any]:
-        engine = self._engine
-        onto = [j.id for j in engine.store.jobs() if j.next_run_ms == params["toMs"]]
-        answer = await super().clock_jump(params)
-        for job_id in onto:
-            engine.scheduler.trigger(job_id, due=False)
-        return answer
-
-
-@wrong("bugs:S3", "SCH-001")
-class EachJobIsBroughtUpToDate(Altered):
-    """An advance takes each job through all of its slots before the next one."""
-
-    async def clock_advance(self, params: dict[str, Any]) -> dict[str, Any]:
-        engine, clock, to_ms = self._engine, self._clock, params["toMs"]
-        if not isinstance(to_ms, int):
-            return await super().clock_advance(params)
-        store, began = engine.store, clock.now()
-        later: list[Job] = []
-        due = [job for job in store.jobs() if job.next_run_ms is not None and job.next_run_ms <= to_ms]
-        if len(due) < 2 or not all(isinstance(job.schedule, Cron) for job in due):
-            return await super().clock_advance(params)
-        for job in due:
-            store.put_job(replace(job, next_run_ms=None))
-        for job in due:
-            clock.set(began)
-            store.put_job(job)
-            await engine.advance(clock, to_ms - 1)
-            now = store.job(job.id)
-            if now is not None:
-                later.append(now)
-                store.put_job(replace(now, next_run_ms=None))
-        for job in later:
-            store.put_job(job)
-        return await super().clock_advance(params)
-
-
-@wrong("nanobot#1371", "JOB-009")
-class AdvancesWriteJobsBack(Altered):
-    """The end of an advance writes all jobs as they were at its beginning, but for their next runs."""
-
-    async def clock_advance(self, params: dict[str, Any]) -> dict[str, Any]:
-        store = self._engine.store
-        before = {job.id: job for job in store.jobs()}
-        answer = await super().clock_advance(params)
-        for job in store.jobs():
-            old = before.get(job.id)
-            if old is not None and old.name != job.name:
-                store.put_job(replace(job, name=old.name))
-        return answer
-
-
-@wrong("openclaw#18892", "SCH-001")
-class PeopleHoldUpSlots(Altered):
-    """While a person waits for an answer nothing starts by schedule."""
-
-    def alter(self, engine: Engine) -> None:
-        def fire(inner: Callable[[], None]) -> None:
-            now = engine.clock.now()
-            if any(turn.run_id is None for turn in engine.runner.turns):
-                for job in engine.store.jobs():
-                    if job.next_run_ms is not None and job.next_run_ms <= now:
-                        engine.store.put_job(replace(job, next_run_ms=engine.scheduler._next(job, now)))
-                return
-            inner()
-
-        wrap(engine.scheduler, "fire_due", fire)
-
-
-@wrong("bugs:E7", "RUN-013")
-class FailuresAreOfAllJobs(Altered):
-    """The failures in a row are counted over all jobs."""
-
-    def alter(self, engine: Engine) -> None:
-        self._count = 0
-
-        def counted(inner: Callable[[Job, Run], Job], job: Job, run: Run) -> Job:
-            self._count = 0 if run.status == "ok" else self._count + failed(run)
-            return replace(inner(job, run), failures=self._count)
-
-        wrap(engine.scheduler.outcomes, "_counted", counted)
+        late = run["trigger"] == "catchup" and run["startedAtMs"]
+        return {**run, "slotMs": run["startedAtMs"]} if late else run
 
 
 @wrong("bugs:E3", "RUN-005")
