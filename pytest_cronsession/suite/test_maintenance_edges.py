@@ -27,15 +27,15 @@ by_bytes = pytest.mark.cronsession_config(
 )
 
 
-def _busy(d: Driver, hours: int) -> tuple[Handle, Turn, str]:
-    """A run under way in a named session where something was said before; with that turn, and the session's name."""
+def _busy(d: Driver, hours: int) -> tuple[Handle, Turn]:
+    """A run under way in a named session where something was said before; with that turn."""
     name = d.fresh_name("busy")
     said = d.say(wish("named", name=name))
     job = d.add(target="named", name=name, **long_timeout(d))
     d.answers(job, hold(d.now + hours * HOUR))
     begin(d, job)
     d.expect(len(d.turns(job)) == 1, "the run did not reach the model")
-    return job, said, name
+    return job, said
 
 
 def _check_kept(d: Driver, job: Handle, said: Turn, why: str) -> None:
@@ -80,19 +80,19 @@ def test_the_cap_holds_for_an_agent_that_is_not_the_first(cronsession_driver: Dr
 def test_bytes_do_not_take_a_run_under_way(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("maintenance.bytes")
-    job, said, _ = _busy(d, 5)
+    job, said = _busy(d, 5)
     chat_keys(d, 12, reply="x" * MIB)
     d.advance_to(d.now + sweep_ms(d))
     _check_kept(d, job, said, "maxDiskBytes")
 
 
 @requirement("CS-MNT-004")
-@by_cap
+@by_age
 def test_maintenance_on_request_leaves_a_run_under_way_alone(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("store.maintain")
-    job, said, _ = _busy(d, 5)
-    chat_keys(d, 4)
+    job, said = _busy(d, 20)
+    d.advance_to(d.now + 12 * HOUR + sweep_ms(d))
     d.maintain(dry_run=False)
     _check_kept(d, job, said, "maintenance on request")
 
@@ -149,7 +149,7 @@ def test_a_dry_run_names_rows_of_every_kind(cronsession_driver: Driver, how: str
 def test_a_dry_run_names_nothing_in_use(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("trigger")
-    job, _, _ = _busy(d, 20)
+    job, _ = _busy(d, 20)
     d.advance_to(d.now + 12 * HOUR + sweep_ms(d))
     if d.turns(job)[0].state != "held":
         may_end(d)
@@ -208,7 +208,7 @@ def test_the_cap_does_not_take_a_turn_that_waits(cronsession_driver: Driver) -> 
 @by_cap
 def test_the_cap_takes_others_than_the_row_in_use(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    job, _, _ = _busy(d, 5)
+    job, _ = _busy(d, 5)
     idle = set(chat_keys(d, 6))
     d.advance_to(d.now + sweep_ms(d))
     left = listed(d, idle)
@@ -224,7 +224,7 @@ def test_the_cap_takes_others_than_the_row_in_use(cronsession_driver: Driver) ->
 def test_bytes_take_others_than_the_row_in_use(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("maintenance.bytes")
-    job, _, _ = _busy(d, 5)
+    job, _ = _busy(d, 5)
     chat_keys(d, 16, reply="x" * MIB)
     d.advance_to(d.now + sweep_ms(d))
     size = d.disk().bytes
@@ -261,7 +261,7 @@ def test_rows_that_may_not_go_are_counted(cronsession_driver: Driver, kind: str)
     if kind == "main":
         d.say({"target": "main"})
     else:
-        job, _, _ = _busy(d, 1)
+        job, _ = _busy(d, 1)
     chat_keys(d, 2)
     before = all_rows(d)
     answer = d.maintain(dry_run=True)

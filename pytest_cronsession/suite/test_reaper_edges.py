@@ -170,25 +170,21 @@ def test_a_sweep_on_request_is_for_every_agent(cronsession_driver: Driver) -> No
 @requirement("CS-REA-019")
 @retention
 @pytest.mark.cronsession_last
-@pytest.mark.parametrize("case", ["agent", "failed", "removed", "restart"])
+@pytest.mark.parametrize("case", ["agent", "removed", "restart"])
 def test_what_any_run_said_goes_with_its_receipt(cronsession_driver: Driver, case: str) -> None:
     d = cronsession_driver
-    d.require(*{"agent": ["agents"], "removed": ["job.remove"], "restart": ["restart"]}.get(case, []))
-    size, runs = 100_000, d.few(6, 2)
-    sizes = []
-    job = None
+    d.require(*{"agent": ["agents"], "removed": ["job.remove"], "restart": ["restart"]}[case])
+    size, runs, sizes = 100_000, d.few(6, 2), []
+    whose = {"agent": "work"} if case == "agent" else {}
+    job = d.add(target="isolated", **whose)
     for _ in range(4):
-        if job is None:
-            # What a run is told is a part of what was said there, and all of it where the model fails.
-            text = "x" * size if case == "failed" else "Reply OK only."
-            job = d.add(target="isolated", text=text, **({"agent": "work"} if case == "agent" else {}))
-            d.answers(job, always=ERROR if case == "failed" else Answer("ok", "x" * size))
+        d.answers(job, always=Answer("ok", "x" * size))
         for _ in range(runs):
             d.run_now(job)
             d.advance(minutes=1)
         if case == "removed":
             d.remove(job)
-            job = None
+            job = d.add(target="isolated")
         if case == "restart":
             d.restart()
         d.advance(hours=12)
@@ -197,6 +193,27 @@ def test_what_any_run_said_goes_with_its_receipt(cronsession_driver: Driver, cas
     d.expect(
         grown < said // 2,
         f"runs ({case}) said {said} bytes, their receipts have gone, and {grown} bytes stay for good: {sizes}",
+    )
+
+
+@requirement("CS-REA-009")
+@retention
+def test_files_of_failures_do_not_become_ever_more(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("trigger")
+    job, runs, counts = d.add(target="isolated"), d.few(8, 2), []
+    d.answers(job, always=ERROR)
+    for _ in range(4):
+        for _ in range(runs):
+            d.run_now(job)
+            d.advance(minutes=1)
+        d.advance(hours=3)
+        d.advance_to(d.now + sweep_ms(d))
+        counts.append(d.disk().files)
+    grown = counts[-1] - counts[0]
+    d.expect(
+        grown <= 2 * runs,
+        f"{3 * runs} more runs failed, their receipts have gone, and {grown} more files are there: {counts}",
     )
 
 
