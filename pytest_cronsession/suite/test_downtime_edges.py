@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ..driver import Driver, at, cron, every
-from ..model import hold
+from ..model import ERROR, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
 from .kit import end_held, long_timeout, next_run, step_through
@@ -40,6 +40,39 @@ def test_one_shots_are_owed_whatever_the_downtime(cronsession_driver: Driver, ca
         set(runs) <= right,
         f"policy missedOneShot is {declared!r} and missed one-shots ({case}) ran so many times: {runs}",
     )
+
+
+@requirement("CS-STO-010")
+def test_one_slot_missed_after_a_stop(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("restart")
+    job = d.add(cron(TEN))
+    slot = next_run(d, job)
+    step_through(d, job, [slot], slot + d.hello.late_by_ms)
+    d.advance_to(slot + 9 * MINUTE)
+    d.be_down(minutes=4)
+    d.advance_to(slot + 19 * MINUTE)
+    answer, late = d.hello.policy("catchUp"), len(d.turns(job)) - 1
+    d.expect(
+        late in {"skip": {0}, "once": {1}, "grace": {0, 1}, "all": {1}}[answer],
+        f"policy catchUp is {answer!r}; one slot was missed after a stop in good order, and {late} run(s) came late",
+    )
+
+
+@requirement("CS-STO-005")
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_a_slot_whose_run_failed_does_not_run_again(cronsession_driver: Driver, how: str) -> None:
+    d = cronsession_driver
+    # Else a gateway may make again what failed as it likes.
+    d.require(how, "job.retry")
+    job = d.add(every(minutes=10), retry={"maxRetries": 0})
+    slot = next_run(d, job)
+    d.answers(job, ERROR)
+    step_through(d, job, [slot], slot + d.hello.late_by_ms)
+    (d.restart if how == "restart" else d.crash)()
+    step_through(d, job, [], slot + 5 * MINUTE)
+    upcoming = next_run(d, job)
+    step_through(d, job, [upcoming], upcoming)
 
 
 @requirement("CS-STO-015")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from ..driver import Driver, wish
 from ..model import ERROR, Answer, Turn, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import all_rows, begin, listed, long_timeout, may_end, receipts, rows_of, sweep_ms
+from .kit import all_rows, begin, end_held, listed, long_timeout, may_end, receipts, rows_of, sweep_ms
 
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
@@ -95,6 +96,24 @@ def test_the_receipts_of_a_job_go_after_it_has_another_agent(cronsession_driver:
     d.expect(not left, f"the job has another agent, and its receipts of the first one stay: {sorted(left)}")
 
 
+@requirement("CS-REA-003")
+@retention
+def test_the_receipt_of_a_run_during_which_its_job_went_goes(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(target="isolated")
+    d.answers(job, hold())
+    begin(d, job)
+    keys = {s.key for s in rows_of(d, job)}
+    if d.has("run.list"):
+        keys |= {run.session_key for run in d.runs(job) if run.session_key is not None}
+    d.remove(job)
+    d.advance(minutes=1)
+    end_held(d, job)
+    d.advance_to(d.now + HOUR + sweep_ms(d))
+    left = listed(d, keys)
+    d.expect(not left, f"a job was removed during its run, and receipts of that are listed: {sorted(left)}")
+
+
 @requirement("CS-STO-009")
 @retention
 @pytest.mark.cronsession_last
@@ -175,7 +194,7 @@ def test_what_any_run_said_goes_with_its_receipt(cronsession_driver: Driver, cas
     d = cronsession_driver
     d.require(*{"agent": ["agents"], "removed": ["job.remove"], "restart": ["restart"]}[case])
     size, runs, sizes = 100_000, d.few(6, 2), []
-    whose = {"agent": "work"} if case == "agent" else {}
+    whose: dict[str, Any] = {"agent": "work"} if case == "agent" else {}
     job = d.add(target="isolated", **whose)
     for _ in range(4):
         d.answers(job, always=Answer("ok", "x" * size))

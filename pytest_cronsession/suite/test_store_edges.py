@@ -51,6 +51,45 @@ def test_an_edit_of_any_member_survives_a_crash(cronsession_driver: Driver, edit
     d.expect(kept, f"an edit of the {edit} was acknowledged, and the next run after a crash is as before it")
 
 
+@requirement("CS-STO-034")
+def test_whatever_was_edited_last_is_there_after_a_crash(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    patches: dict[str, dict[str, Any]] = {
+        "schedule.every": {"schedule": every(minutes=70)},
+        "run.timeout": {"timeoutMs": 7 * MINUTE},
+        "job.retry": {"retry": {"maxRetries": 1, "backoffMs": [5 * MINUTE]}},
+        "job.autoDisable": {"maxFailures": 14},
+        "job.catchUp": {"catchUp": {"policy": "skip", "maxLatenessMs": 3 * MINUTE}},
+    }
+    patch = {name: value for needed, more in patches.items() if d.has(needed) for name, value in more.items()}
+    job = d.add(target="named", name=d.fresh_name("edited"))
+    d.edit(job, **patch)
+    before = shown(d.stored(job))
+    d.crash()
+    after = shown(d.stored(job))
+    d.expect(after == before, f"an edit was acknowledged, and the job was {before} and is {after}")
+
+
+@requirement("CS-STO-028")
+def test_a_job_removed_during_its_run_is_gone_after_a_crash_there(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    job = d.add(every(minutes=10))
+    d.answers(job, hold())
+    begin(d, job)
+    d.expect(d.remove(job), "the removal of a listed job was not acknowledged")
+    d.crash()
+    d.model.release_all()
+    d.expect(
+        d.job(job) is None, "a job that was removed during its run is back after a crash during that run"
+    )
+    ran = len(d.turns(job))
+    # An interrupted run may be made again, which is over by then.
+    d.advance(minutes=5)
+    ran = max(ran, len(d.turns(job)))
+    d.advance(minutes=30)
+    d.expect(len(d.turns(job)) == ran, "a job that was removed during its run runs after a crash")
+
+
 @requirement("CS-STO-002")
 def test_a_one_shot_that_removed_itself_stays_removed(cronsession_driver: Driver) -> None:
     d = cronsession_driver
@@ -97,7 +136,7 @@ def _lasting(d: Driver, form: str) -> Handle:
         d.require("session.main")
         return d.add(target="main")
     d.require("session.isolated", "session.key" if form == "key" else "session.mode")
-    given = {"key": d.fresh_name("kept")} if form == "key" else {"mode": "shared"}
+    given: dict[str, Any] = {"key": d.fresh_name("kept")} if form == "key" else {"mode": "shared"}
     _, job = d.try_add(target="isolated", **given)
     if job is None:
         d.pass_over("the gateway refuses such a job")

@@ -76,6 +76,40 @@ class SwitchingWritesNothingElse(_Lost):
         return replace(new, name=old.name, payload=old.payload, session=old.session)
 
 
+@wrong("bugs:D1", "STO-034")
+class SettingsAreBuffered(_Lost):
+    """What a job says besides is written with the next tick."""
+
+    def after(self, old: Job, new: Job) -> Job:
+        return replace(new, timeout_ms=old.timeout_ms, retry=old.retry, catch_up=old.catch_up)
+
+
+@wrong("bugs:D7", "STO-028")
+class RemovalsWaitForTheRun(Altered):
+    """A job that is removed during its run is hidden, and goes when that has ended."""
+
+    def alter(self, engine: Engine) -> None:
+        self.waiting: dict[str, Job] = {}
+
+        def remove(inner: Callable[[str], bool], job_id: str) -> bool:
+            job = engine.store.job(job_id)
+            if job is not None and any(run.job_id == job_id for run in engine.store.running()):
+                self.waiting[job_id] = job
+            return inner(job_id)
+
+        def finished(inner: Callable[[Run, Job], Any], run: Run, job: Job) -> Any:
+            self.waiting.pop(job.id, None)
+            return inner(run, job)
+
+        wrap(engine.jobs, "remove", remove)
+        wrap(engine.runner, "finished", finished)
+
+    async def gateway_abandon(self, params: dict[str, Any]) -> dict[str, Any]:
+        for job in self.waiting.values():
+            self._engine.store.put_job(job)
+        return await super().gateway_abandon(params)
+
+
 @wrong("bugs:D7", "STO-002")
 class OneShotsThatWentComeBack(Altered):
     """A job that deleteAfterRun removed is in the file until the gateway stops in good order."""
