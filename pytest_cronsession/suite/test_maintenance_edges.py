@@ -38,6 +38,12 @@ def _busy(d: Driver, hours: int) -> tuple[Handle, Turn]:
     return job, said
 
 
+def _expect_sweeps_within(d: Driver, hours: int) -> None:
+    """Pass over a gateway whose sweeps are too rare to come during a run of the suite."""
+    if sweep_ms(d) > hours * HOUR:
+        d.pass_over("sweeps are so rare that no run lasts until the next one")
+
+
 def _check_kept(d: Driver, job: Handle, said: Turn, why: str) -> None:
     """End the run, and look whether its session is the one it was."""
     if d.turns(job)[0].state != "held":
@@ -80,6 +86,7 @@ def test_the_cap_holds_for_an_agent_that_is_not_the_first(cronsession_driver: Dr
 def test_bytes_do_not_take_a_run_under_way(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("maintenance.bytes")
+    _expect_sweeps_within(d, 4)
     job, said = _busy(d, 5)
     chat_keys(d, 12, reply="x" * MIB)
     d.advance_to(d.now + sweep_ms(d))
@@ -92,7 +99,7 @@ def test_maintenance_on_request_leaves_a_run_under_way_alone(cronsession_driver:
     d = cronsession_driver
     d.require("store.maintain")
     job, said = _busy(d, 20)
-    d.advance_to(d.now + 12 * HOUR + sweep_ms(d))
+    d.advance(hours=13)
     d.maintain(dry_run=False)
     _check_kept(d, job, said, "maintenance on request")
 
@@ -102,6 +109,7 @@ def test_maintenance_on_request_leaves_a_run_under_way_alone(cronsession_driver:
 def test_the_cap_does_not_take_a_fresh_run_under_way(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("session.isolated", "run.list")
+    _expect_sweeps_within(d, 4)
     job = d.add(target="isolated", **long_timeout(d))
     d.answers(job, hold(d.now + 5 * HOUR))
     begin(d, job)
@@ -150,7 +158,7 @@ def test_a_dry_run_names_nothing_in_use(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("trigger")
     job, _ = _busy(d, 20)
-    d.advance_to(d.now + 12 * HOUR + sweep_ms(d))
+    d.advance(hours=13)
     if d.turns(job)[0].state != "held":
         may_end(d)
     before = all_rows(d)
