@@ -60,8 +60,9 @@ class SessionsOfPeopleAreReaped(Altered):
 
     def alter(self, engine: Engine) -> None:
         def chosen(row: SessionRow, now: int, kept: int) -> bool:
-            used = any(run.session_key == row.key for run in engine.store.runs())
-            return row.kind == NAMED and not used and _free(engine, row) and now - row.updated_ms > kept
+            if row.kind != NAMED or not _free(engine, row) or now - row.updated_ms <= kept:
+                return False
+            return not any(run.session_key == row.key for run in engine.store.runs())
 
         reap(engine, chosen)
 
@@ -72,9 +73,10 @@ class SessionsWithoutJobsAreReaped(Altered):
 
     def alter(self, engine: Engine) -> None:
         def chosen(row: SessionRow, now: int, kept: int) -> bool:
+            if row.kind != NAMED or not _free(engine, row) or now - row.updated_ms <= kept:
+                return False
             ran = {run.job_id for run in engine.store.runs() if run.session_key == row.key}
-            gone = bool(ran) and not any(engine.store.job(job_id) for job_id in ran)
-            return row.kind == NAMED and gone and _free(engine, row) and now - row.updated_ms > kept
+            return bool(ran) and not any(engine.store.job(job_id) for job_id in ran)
 
         reap(engine, chosen)
 
