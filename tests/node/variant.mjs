@@ -40,13 +40,18 @@ class ReceiptsGoAtOnce extends declaring({ profiles: ['sessions', 'retention'], 
   }
 }
 
-/** What is removed is put into an archive. */
+const ASIDE = 6 * 3_600_000;
+
+/** What is removed is put into an archive, and is there for six hours. */
 class RowsAreArchived extends declaring({ profiles: ['retention'] }) {
   remove(mayGo) {
     const before = [...this.sessions.values()];
     super.remove(mayGo);
     const gone = before.filter((row) => !this.sessions.has(row.key));
-    fs.appendFileSync(`${this.file}.archive`, gone.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const kept = (this.aside ?? []).filter(({ atMs }) => this.now - atMs < ASIDE);
+    if (!gone.length && kept.length === this.aside?.length) return;
+    this.aside = [...kept, ...gone.map((row) => ({ atMs: this.now, row }))];
+    fs.writeFileSync(`${this.file}.archive`, JSON.stringify(this.aside));
   }
 }
 
