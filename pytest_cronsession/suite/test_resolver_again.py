@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ..checkers import shared_context
+from ..checkers import fresh_context, shared_context
 from ..driver import Driver, cron, wish
+from ..model import Turn
 from ..requirement import requirement
 from .forms import NEEDS, formed
 from .kit import accounted_for, rows_of
@@ -45,15 +46,27 @@ def test_an_edit_reads_a_text_as_an_add_does(cronsession_driver: Driver, form: s
     )
 
 
+@requirement("CS-RES-012")
+def test_a_refused_target_leaves_a_job_where_it_is(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("job.update", "session.named", "trigger")
+    job = d.add(target="named", name=d.fresh_name("stays"))
+    first = d.evidence(job)
+    if d.update(job, session=wish("sideways")).rejected is None:
+        d.fail("an edit to the target word 'sideways' was accepted")
+    d.expect(
+        d.evidence(job).saw_turn(first),
+        "an edit to an unknown target was refused, and the next run is in another session",
+    )
+
+
 @requirement("CS-RES-032")
 def test_where_current_was_bound_may_be_written_again(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     job = formed(d, "current")
     first = d.evidence(job)
     listed = d.stored(job).raw.get("session") or {}
-    again = {
-        k: v for k, v in listed.items() if k in ("target", "name", "key", "mode") and isinstance(v, str)
-    }
+    again = {k: v for k, v in listed.items() if k in ("target", "name", "key", "mode") and isinstance(v, str)}
     if again.get("target", "current") == "current":
         d.pass_over("a job with target current is listed so, and no edit here sets that")
     edit = d.update(job, session=again)
@@ -65,7 +78,7 @@ def test_where_current_was_bound_may_be_written_again(cronsession_driver: Driver
 
 
 @requirement("CS-RES-022")
-@pytest.mark.parametrize("form", ["named", *NEEDS])
+@pytest.mark.parametrize("form", ["named", "key"])
 def test_runs_after_a_jump_use_the_same_session(cronsession_driver: Driver, form: str) -> None:
     d = cronsession_driver
     d.require("clock.jump", "clock.advance", "schedule.cron")
@@ -103,3 +116,43 @@ def test_the_key_of_a_receipt_is_that_session(cronsession_driver: Driver) -> Non
         d.evidence(job).saw_turn(turn),
         f"the listed key {key!r} of a run was accepted as a session key and another session was used",
     )
+
+
+# Each pair is one text to a gateway that tidies it up.
+_TWINS = {
+    "spaces": ("ops  room", "ops room"),
+    "slashes": ("team//alpha", "team/alpha"),
+    "segments": ("team/./alpha", "team/alpha"),
+    "percent": ("a%2fb", "a/b"),
+    "plus": ("a+b", "a b"),
+    "quotes": ('"ops"', "ops"),
+    "compatible": ("stage\u00b2", "stage2"),
+    "invisible": ("al\u200dpha", "alpha"),
+}
+
+
+def _check_apart(d: Driver, form: str, pair: str) -> None:
+    tail = d.fresh_name("")
+    turns: list[Turn] = []
+    for text in _TWINS[pair]:
+        # In the middle, so that what is cut off at an end is no matter here.
+        word = f"x{tail}-{text}-y"
+        given = wish("named", name=word) if form == "named" else wish("isolated", key=word)
+        write, job = d.try_add(**given)
+        if job is not None and not write.reports("session.key"):
+            turn = d.evidence(job)
+            d.judge(fresh_context([turn], turns))
+            turns.append(turn)
+    d.witness()
+
+
+@requirement("CS-RES-010")
+@pytest.mark.parametrize("pair", list(_TWINS))
+def test_names_are_not_tidied_up(cronsession_driver: Driver, pair: str) -> None:
+    _check_apart(cronsession_driver, "named", pair)
+
+
+@requirement("CS-RES-028")
+@pytest.mark.parametrize("pair", list(_TWINS))
+def test_keys_are_not_tidied_up(cronsession_driver: Driver, pair: str) -> None:
+    _check_apart(cronsession_driver, "key", pair)

@@ -166,25 +166,19 @@ def test_a_key_from_before_is_seen_beside_a_name(cronsession_driver: Driver) -> 
     d = cronsession_driver
     key = d.fresh_name("old-key")
     new = wish("named", name=d.fresh_name("name"), key=key)
-    _check_old_member(
-        d, wish("isolated", key=key), new, "session.key", "session.name", "session.target"
-    )
+    _check_old_member(d, wish("isolated", key=key), new, "session.key", "session.name", "session.target")
 
 
 @requirement("CS-RES-005")
 def test_a_key_from_before_is_seen_beside_main(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     key = d.fresh_name("old-key")
-    _check_old_member(
-        d, wish("isolated", key=key), wish("main", key=key), "session.key", "session.target"
-    )
+    _check_old_member(d, wish("isolated", key=key), wish("main", key=key), "session.key", "session.target")
 
 
 @requirement("CS-RES-021")
 @pytest.mark.parametrize("beside", ["named", "main", "key"])
-def test_a_mode_from_before_is_seen_beside_a_lasting_session(
-    cronsession_driver: Driver, beside: str
-) -> None:
+def test_a_mode_from_before_is_seen_beside_a_lasting_session(cronsession_driver: Driver, beside: str) -> None:
     d = cronsession_driver
     new = wish("isolated" if beside == "key" else beside, mode="fresh")
     if beside != "main":
@@ -262,9 +256,7 @@ def _resident(d: Driver, form: str) -> tuple[dict[str, Any], Handle]:
 def _check_one_shot(d: Driver, job: Handle, before: Any) -> None:
     turns = d.turns(job)
     d.expect(bool(turns), "a one-shot did not run at its instant")
-    d.expect(
-        turns[0].saw_turn(before), "the run of a one-shot is not in the session that its wish means"
-    )
+    d.expect(turns[0].saw_turn(before), "the run of a one-shot is not in the session that its wish means")
 
 
 @requirement("CS-RES-018")

@@ -1,18 +1,17 @@
-"""Lasting sessions of every form: bad ends at a slot, long silence, long talk, and turns that come at once."""
+"""Lasting sessions of every form: bad ends at a slot, what becomes of jobs, and turns that come at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from ..checkers import shared_context
 from ..driver import Driver, Handle, at, every, wish
-from ..model import ERROR, HANG, TRANSIENT, Answer, Turn, content_text, hold, reply_text
+from ..model import ERROR, HANG, TRANSIENT, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .forms import NEEDS, formed
+from .forms import NEEDS, lasting
 from .kit import (
     ENDINGS,
     all_rows,
@@ -20,7 +19,7 @@ from .kit import (
     brief,
     end_held,
     long_timeout,
-    rows_of,
+    row_ids,
     to_the_next_run,
     under_way,
 )
@@ -28,17 +27,6 @@ from .kit import (
 pytestmark = pytest.mark.cronsession_tier("full")
 
 _FORMS = ("named", *NEEDS)
-
-
-def _in(d: Driver, form: str, schedule: dict[str, Any] | None = None, **more: Any) -> Handle:
-    """A job in a lasting session of this form."""
-    if form == "named":
-        return d.add(schedule, target="named", name=d.fresh_name("edge"), **more)
-    return formed(d, form, schedule, **more)
-
-
-def _rows(d: Driver, job: Handle) -> list[tuple[str, str]]:
-    return [(s.key, s.id) for s in rows_of(d, job)]
 
 
 @requirement("CS-SES-011")
@@ -49,11 +37,11 @@ def test_a_bad_end_at_a_slot_loses_nothing(cronsession_driver: Driver, form: str
     d = cronsession_driver
     d.require("schedule.every", "clock.advance", *ENDINGS[how])
     limit = brief(d) if how == "timeout" else long_timeout(d)
-    job = _in(d, form, every(hours=2), **limit)
+    job = lasting(d, form, every(hours=2), **limit)
     turns = [d.evidence(job), d.evidence(job)]
     if not turns[1].saw_turn(turns[0]):
         d.pass_over("the runs share no session, which is another requirement's question")
-    rows = _rows(d, job)
+    rows = row_ids(d, job)
     d.answers(job, HANG)
     to_the_next_run(d, job)
     if how == "timeout":
@@ -66,8 +54,10 @@ def test_a_bad_end_at_a_slot_loses_nothing(cronsession_driver: Driver, form: str
         d.advance(minutes=3)
     turns.append(d.evidence(job))
     d.judge(shared_context(turns))
-    now = _rows(d, job)
+    now = row_ids(d, job)
     d.expect(now == rows, f"a run ended badly ({how}), and the row of its session was {rows} and is {now}")
+    told = {r.session_id for r in d.runs(job) if r.session_id} if d.has("run.list") else set()
+    d.expect(len(told) < 2, f"the runs in one session ({form}) tell several session ids: {sorted(told)}")
 
 
 @requirement("CS-SES-011")
@@ -79,13 +69,15 @@ def test_an_interrupted_human_turn_loses_nothing(cronsession_driver: Driver) -> 
     place = wish("named", name=name)
     job = d.add(target="named", name=name)
     turns = [d.evidence(job), d.say(place)]
-    rows = _rows(d, job)
+    rows = row_ids(d, job)
     d.speak(place, HANG)
     d.restart()
     turns.append(d.evidence(job))
     d.judge(shared_context(turns))
-    now = _rows(d, job)
-    d.expect(now == rows, f"a stop cut a human turn short, and the row of the session was {rows} and is {now}")
+    now = row_ids(d, job)
+    d.expect(
+        now == rows, f"a stop cut a human turn short, and the row of the session was {rows} and is {now}"
+    )
 
 
 @requirement("CS-SES-005")
@@ -119,7 +111,7 @@ def test_what_a_gateway_does_to_a_job_leaves_its_session(cronsession_driver: Dri
         d.require("schedule.every", "job.autoDisable")
         goes = d.add(every(minutes=10), target="named", name=name, maxFailures=2)
         d.answers(goes, always=ERROR)
-    rows = _rows(d, stays)
+    rows = row_ids(d, stays)
     d.advance(minutes=35)
     job = d.job(goes)
     if job is not None and (event == "deleted" or job.enabled):
@@ -127,8 +119,35 @@ def test_what_a_gateway_does_to_a_job_leaves_its_session(cronsession_driver: Dri
     turns += [t for t in d.turns(goes) if t.state == "answered"]
     turns.append(d.evidence(stays))
     d.judge(shared_context(turns))
-    now = _rows(d, stays)
-    d.expect(now == rows, f"a job was {event} by the gateway, and the row of its session was {rows} and is {now}")
+    now = row_ids(d, stays)
+    d.expect(
+        now == rows, f"a job was {event} by the gateway, and the row of its session was {rows} and is {now}"
+    )
+
+
+def _check_rest(d: Driver, form: str) -> None:
+    """A job that is disabled, started by hand, and enabled again is in its session all the while."""
+    d.require("job.update", "job.disable")
+    job = lasting(d, form)
+    turns = [d.evidence(job), d.evidence(job)]
+    if not turns[1].saw_turn(turns[0]):
+        d.pass_over("the runs share no session, which is another requirement's question")
+    d.edit(job, enabled=False)
+    turns.append(d.evidence(job))
+    d.edit(job, enabled=True)
+    turns.append(d.evidence(job))
+    d.judge(shared_context(turns))
+
+
+@requirement("CS-SES-012")
+def test_a_rest_leaves_a_named_session(cronsession_driver: Driver) -> None:
+    _check_rest(cronsession_driver, "named")
+
+
+@requirement("CS-SES-013")
+@pytest.mark.parametrize("form", list(NEEDS))
+def test_a_rest_leaves_every_lasting_session(cronsession_driver: Driver, form: str) -> None:
+    _check_rest(cronsession_driver, form)
 
 
 def _fails(d: Driver, job: Handle) -> None:
@@ -172,7 +191,7 @@ def test_every_kind_of_run_leaves_one_row(cronsession_driver: Driver, form: str,
     # Else the jobs of other tests may leave rows meanwhile.
     d.require("schedule.every", "clock.advance", "job.remove", *needs)
     before = all_rows(d)
-    job = _in(d, form, every(hours=2), **brief(d))
+    job = lasting(d, form, every(hours=2), **brief(d))
     d.evidence(job)
     after_one = all_rows(d) - before
     run(d, job)
@@ -197,7 +216,9 @@ def test_events_at_one_instant_are_all_told(cronsession_driver: Driver) -> None:
     jobs = [d.add(schedule, target="main") for _ in range(3)]
     d.advance(minutes=15)
     silent = [job.id for job in jobs if not _told_of(d, job)]
-    d.expect(not silent, f"three events fell due at one instant, and the model was not told those of {silent}")
+    d.expect(
+        not silent, f"three events fell due at one instant, and the model was not told those of {silent}"
+    )
 
 
 @requirement("CS-SES-007")
@@ -215,7 +236,8 @@ def test_an_event_beside_a_human_turn_is_told(cronsession_driver: Driver, way: s
     else:
         d.advance(minutes=5)
     d.expect(
-        _told_of(d, job) > 0, "an event came while a person's turn was under way, and the model never heard it"
+        _told_of(d, job) > 0,
+        "an event came while a person's turn was under way, and the model never heard it",
     )
 
 
@@ -224,9 +246,10 @@ def test_an_event_beside_a_human_turn_is_told(cronsession_driver: Driver, way: s
 def test_turns_that_overlap_lose_nothing_anywhere(cronsession_driver: Driver, form: str) -> None:
     d = cronsession_driver
     d.require("clock.advance")
-    given = {"target": "main"} if form == "main" else {"target": "isolated", "key": d.fresh_name("crowded")}
     d.require(*NEEDS[form])
-    writes = [d.try_add(**given, **long_timeout(d)) for _ in range(3)]
+    key = d.fresh_name("crowded") if form == "key" else None
+    target = "isolated" if form == "key" else "main"
+    writes = [d.try_add(target=target, key=key, **long_timeout(d)) for _ in range(3)]
     jobs = [job for write, job in writes if job is not None and not write.reports("session.key")]
     if len(jobs) < 3:
         d.pass_over("a key is not followed, and the write says so")
@@ -243,74 +266,3 @@ def test_turns_that_overlap_lose_nothing_anywhere(cronsession_driver: Driver, fo
         len(turns) == 2 and not lost,
         f"two turns overlapped in a session ({form}), {len(turns)} were answered, and the next turn misses {lost}",
     )
-
-
-def _patient(d: Driver) -> Driver:
-    """A gateway of its own, by whose configuration nothing takes a lasting session."""
-    return d.spawn({**d.world.config, **({"maintenance": {"mode": "warn"}} if d.has("maintenance") else {})})
-
-
-def _check_silence(d: Driver, form: str) -> None:
-    own = _patient(d)
-    try:
-        job = _in(own, form)
-        turns = [own.evidence(job), own.evidence(job)]
-        if not turns[1].saw_turn(turns[0]):
-            own.pass_over("the runs share no session, which is another requirement's question")
-        rows = _rows(own, job)
-        own.advance(days=8 if own.has("maintenance") else 2)
-        turns.append(own.evidence(job))
-        own.judge(shared_context(turns))
-        now = _rows(own, job)
-        own.expect(now == rows, f"after days of silence the row of the session was {rows} and is {now}")
-    finally:
-        own.world.close()
-
-
-@requirement("CS-SES-008")
-def test_a_named_session_outlasts_silence(cronsession_driver: Driver) -> None:
-    _check_silence(cronsession_driver, "named")
-
-
-@requirement("CS-SES-013")
-@pytest.mark.parametrize("form", list(NEEDS))
-def test_every_lasting_session_outlasts_silence(cronsession_driver: Driver, form: str) -> None:
-    cronsession_driver.require("clock.advance")
-    _check_silence(cronsession_driver, form)
-
-
-@requirement("CS-SES-008")
-def test_a_long_talk_is_told_from_its_beginning(cronsession_driver: Driver) -> None:
-    d = cronsession_driver
-    job = d.add(every(minutes=1), target="named", name=d.fresh_name("talkative"))
-    d.advance(minutes=100)
-    turns = d.turns(job)
-    d.expect(len(turns) >= 99, f"a job with a slot a minute ran {len(turns)} times in 100 minutes")
-    last = turns[-1]
-    lost = [t.seq for t in turns[:-1] if t.state == "answered" and not last.saw_turn(t)]
-    d.expect(
-        not lost, f"after {len(turns)} turns in a session the next one does not see the replies to {lost[:5]}..."
-    )
-
-
-_REPLY = "First line\n\n  second, indented\n\u00e9\u4e2d\U0001f600 *stars* <b>&amp;</b>\n" + "and so on " * 3_000
-
-
-@requirement("CS-SES-008")
-def test_what_was_said_is_told_as_it_was(cronsession_driver: Driver) -> None:
-    d = cronsession_driver
-    d.require("session.send")
-    name = d.fresh_name("verbatim")
-    job = d.add(target="named", name=name)
-    turns: list[Turn] = []
-    for text in (_REPLY, "yes", "no"):
-        d.answers(job, Answer("ok", text))
-        turns.append(d.evidence(job))
-        turns.append(d.say(wish("named", name=name), answer=Answer("ok", text[::-1].strip())))
-    last = d.evidence(job)
-    told = [content_text(m.get("content")) for m in last.messages if m.get("role") == "assistant"]
-    said = [reply_text(turn) for turn in turns]
-    wrong = [turn.seq for turn, text in zip(turns, said, strict=True) if text not in told]
-    d.expect(not wrong, f"the replies to the requests {wrong} are not told as they were received")
-    ours = [text for text in told if text in said]
-    d.expect(ours == said, "the replies of a session are told in another order than they came in, or twice")
