@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from cronsession_reference.engine import Engine
 from cronsession_reference.jobdesk import Written
-from cronsession_reference.jobs import At, Job, Wish
+from cronsession_reference.jobs import Job, Wish
 from cronsession_reference.resolver import Resolution
 from cronsession_reference.sessions import Turn
 from cronsession_reference.store import Run
@@ -236,14 +236,6 @@ class _Starting(Altered):
             return inner(run, replace(job, session=Wish("isolated")) if self.fresh(run, job) else job)
 
         wrap(engine.runner, "start", start)
-
-
-@wrong("bugs:K2", "RES-022")
-class LateOneShotsAreFresh(_Starting):
-    """A one-shot that was missed runs in a fresh session."""
-
-    def fresh(self, run: Run, job: Job) -> bool:
-        return isinstance(job.schedule, At) and run.trigger == "catchup"
 
 
 @wrong("bugs:K2", "SES-012", "SES-013")

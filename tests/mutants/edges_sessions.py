@@ -14,7 +14,6 @@ from cronsession_reference.store import Run, SessionRow
 from cronsession_reference.transcripts import Message
 
 from .altered import Altered, wrap, wrong
-from .coincidences import Edited
 from .contexts import renew
 from .people import Leaving
 
@@ -109,17 +108,6 @@ class FailedJobsReset(Altered):
                 renew(engine, key)
 
         wrap(engine.runner, "_finish", finish)
-
-
-@wrong("bugs:K6", "SES-012", "SES-013")
-class EnablingBeginsAnew(Edited):
-    """A job that is enabled again begins with an empty session."""
-
-    def edited(self, engine: Engine, old: Job, job: Job) -> Job:
-        key = engine.jobs.resolve(job).key
-        if key is not None and job.enabled and not old.enabled:
-            renew(engine, key)
-        return job
 
 
 @wrong("openclaw#63442", "SES-006")
