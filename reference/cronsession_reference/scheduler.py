@@ -144,8 +144,15 @@ class Scheduler:
         )
         added = self._store.add_run(run)
         if added is not None:
-            self._store.trim_runs(job.id, added.number - self._settings.run_history)
+            self._trim(job.id, added.number)
         return added
+
+    def _trim(self, job_id: str, number: int) -> None:
+        """Of the runs of a job up to this number the latest stay; what has no outcome is not counted."""
+        upto = number - self._settings.run_history
+        for run in sorted(self._store.open_runs(job_id), key=lambda run: -run.number):
+            upto -= upto < run.number <= number
+        self._store.trim_runs(job_id, upto)
 
     def _advance(self, job: Job, after: int, now: int, *, running: bool) -> None:
         """Move the job on. A one-shot is done at its claim: nothing can make it run a second time."""
@@ -213,7 +220,7 @@ class Scheduler:
     def _finished(self, run: Run, job: Job) -> Started:
         """Called with the outcome of a run, in its transaction. Answers the queued runs that come next."""
         now = self._clock.now()
-        self._store.trim_runs(run.job_id, run.number - self._settings.run_history)
+        self._trim(run.job_id, run.number)
         stored = self._store.job(run.job_id)
         if stored is None:
             retire_session(self._store, run.job_id, self._settings.agents)
@@ -227,6 +234,10 @@ class Scheduler:
         now = self._clock.now()
         with self._store.transaction():
             self.bury()
+            for job_id in self._store.due(now) if resume else []:
+                drop_retries(
+                    self._store, job_id
+                )  # before they begin: a slot that was missed ends the one before
             for job in self._store.jobs() if resume else []:
                 self._resume(job, now)
             if resume and (self._store.latest_start() or 0) > now:

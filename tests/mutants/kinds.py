@@ -60,10 +60,9 @@ class SessionsOfPeopleAreReaped(Altered):
 
     def alter(self, engine: Engine) -> None:
         def chosen(row: SessionRow, now: int, kept: int) -> bool:
-            used = any(run.session_key == row.key for run in engine.store.runs())
-            return row.kind == NAMED and not used and _free(engine, row) and now - row.updated_ms > kept
+            return row.kind == NAMED and _free(engine, row) and now - row.updated_ms > kept
 
-        reap(engine, chosen)
+        reap(engine, chosen, lambda jobs: not jobs)
 
 
 @wrong("openclaw#46369", "REA-007")
@@ -72,11 +71,9 @@ class SessionsWithoutJobsAreReaped(Altered):
 
     def alter(self, engine: Engine) -> None:
         def chosen(row: SessionRow, now: int, kept: int) -> bool:
-            ran = {run.job_id for run in engine.store.runs() if run.session_key == row.key}
-            gone = bool(ran) and not any(engine.store.job(job_id) for job_id in ran)
-            return row.kind == NAMED and gone and _free(engine, row) and now - row.updated_ms > kept
+            return row.kind == NAMED and _free(engine, row) and now - row.updated_ms > kept
 
-        reap(engine, chosen)
+        reap(engine, chosen, lambda jobs: bool(jobs) and not any(engine.store.job(job_id) for job_id in jobs))
 
 
 @wrong("openclaw#120213", "REA-008")

@@ -12,7 +12,7 @@ from cronsession_reference.jobs import Job
 from cronsession_reference.keys import job_key
 from cronsession_reference.sessions import Turn
 from cronsession_reference.settings import DAY
-from cronsession_reference.store import Run, SessionRow
+from cronsession_reference.store import Run, SessionRow, Totals
 
 from .altered import Altered, Rows, is_receipt, replan, wrap, wrong
 
@@ -130,19 +130,40 @@ class RetentionIsHalved(Altered):
             engine.reaper.retention_ms //= 2
 
 
-def reap(engine: Engine, chosen: Callable[[SessionRow, int, int], bool]) -> None:
-    """Let the reaper take these rows too; ``chosen`` gets the row, now, and retention."""
+def reap(
+    engine: Engine,
+    chosen: Callable[[SessionRow, int, int], bool],
+    by_runs: Callable[[set[str]], bool] | None = None,
+) -> None:
+    """Let the reaper take these rows too.
+
+    ``chosen`` gets the row, now, and retention; ``by_runs``, which is asked of what is chosen, the ids of the jobs
+    that ran in it.
+    """
+
+    def wanted(now: int) -> list[SessionRow]:
+        kept = engine.reaper.retention_ms
+        rows = [] if kept is None else [row for row in engine.store.sessions() if chosen(row, now, kept)]
+        if by_runs is None or not rows:
+            return rows
+        jobs: dict[str, set[str]] = {row.key: set() for row in rows}
+        for run in engine.store.runs():
+            if run.session_key in jobs:
+                jobs[run.session_key].add(run.job_id)
+        return [row for row in rows if by_runs(jobs[row.key])]
+
+    def is_due(inner: Callable[[Totals, int], bool], totals: Totals, now: int) -> bool:
+        return inner(totals, now) or bool(wanted(now))
 
     def sweep(inner: Callable[[int], list[str]], now: int) -> list[str]:
-        removed, retention = inner(now), engine.reaper.retention_ms
-        for row in engine.store.sessions() if retention is not None else []:
-            if chosen(row, now, retention or 0):
-                engine.transcripts.remove(row.id)
-                engine.store.delete_session(row.key)
-                removed.append(row.key)
+        removed = inner(now)
+        for row in wanted(now):
+            engine.transcripts.remove(row.id)
+            engine.store.delete_session(row.key)
+            removed.append(row.key)
         return removed
 
-    wrap(engine.reaper, "is_due", lambda inner, *look: True)
+    wrap(engine.reaper, "is_due", is_due)
     wrap(engine.reaper, "sweep", sweep)
 
 
@@ -177,10 +198,9 @@ class SharedSessionsAreReaped(Altered):
 
     def alter(self, engine: Engine) -> None:
         def chosen(row: SessionRow, now: int, kept: int) -> bool:
-            ran = any(run.session_key == row.key for run in engine.store.runs())
-            return ran and _lasting(engine, row) and now - row.updated_ms > kept
+            return _lasting(engine, row) and now - row.updated_ms > kept
 
-        reap(engine, chosen)
+        reap(engine, chosen, bool)
 
 
 @wrong("bugs:R11", "REA-007")

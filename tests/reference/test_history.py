@@ -33,6 +33,20 @@ def test_slots_that_are_passed_over_are_bounded_during_the_run_too(make_world: A
     assert len(world.runs(job)) == 5
 
 
+def test_a_run_under_way_takes_no_place(make_world: Any) -> None:
+    world = make_world().start(runHistory={"maxRuns": 3})
+    job = world.add(every(HOUR), text="long", timeoutMs=DAY)
+    world.advance(T0 + 4 * HOUR)
+    world.hold("long")
+    world.advance(T0 + 5 * HOUR + MINUTE)
+    assert world.statuses(job) == ["ok"] * 3 + ["running"]
+    world.advance(T0 + 6 * HOUR)
+    assert world.statuses(job) == ["ok"] * 2 + ["running", "skipped"]
+    world.release("long")
+    world.advance(T0 + 7 * HOUR)
+    assert len(world.runs(job)) == 3
+
+
 def test_old_runs_go_whether_their_job_runs_or_not(make_world: Any) -> None:
     world = make_world().start(runHistory={"maxAgeMs": DAY})
     job = world.add(every(HOUR))

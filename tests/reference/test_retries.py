@@ -127,6 +127,17 @@ def test_what_waits_to_be_tried_again_survives_a_crash(make_world: Any) -> None:
     assert world.statuses(job) == ["error", "ok"]
 
 
+def test_what_waits_ends_with_the_next_slot_also_in_a_downtime(make_world: Any) -> None:
+    world = make_world().start()
+    job = world.add(every(HOUR), text="x", retry={"maxRetries": 1, "backoffMs": [20 * MINUTE]})
+    world.model.errors["x"] = [503]
+    world.advance(T0 + HOUR + 5 * MINUTE)
+    world.crash()
+    world.start(now=T0 + 2 * HOUR + 5 * MINUTE)
+    world.advance(T0 + 2 * HOUR + 10 * MINUTE)
+    assert [run["trigger"] for run in world.runs(job)] == ["schedule", "catchup"]
+
+
 @pytest.mark.parametrize("change", ["disable", "reschedule", "remove"])
 def test_an_edit_takes_back_what_waits(world: Any, change: str) -> None:
     job = world.add(at(T0 + HOUR), text="x", retry={"maxRetries": 1, "backoffMs": [MINUTE]})
