@@ -30,3 +30,10 @@ def formed(d: Driver, form: str, schedule: dict[str, Any] | None = None, **more:
         d.pass_over(f"a wish of the form {form} is not followed, and the write says so")
     assert job is not None
     return job
+
+
+def lasting(d: Driver, form: str, schedule: dict[str, Any] | None = None, **more: Any) -> Handle:
+    """A job in a lasting session of this form, or a named one."""
+    if form == "named":
+        return d.add(schedule, target="named", name=d.fresh_name("form"), **more)
+    return formed(d, form, schedule, **more)

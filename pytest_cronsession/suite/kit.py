@@ -146,6 +146,11 @@ def rows_of(driver: Driver, job: Handle) -> list[Session]:
     return [s for s in driver.sessions() if s.key in keys or (s.job_id == job.id and not keys)]
 
 
+def row_ids(driver: Driver, job: Handle) -> list[tuple[str, str]]:
+    """The keys and session ids of the listed rows of a job's runs."""
+    return [(s.key, s.id) for s in rows_of(driver, job)]
+
+
 def receipts(driver: Driver, job: Handle) -> set[str]:
     """The keys of a job's receipts. A gateway that declares receipts has some, or nothing can be judged."""
     found = {s.key for s in rows_of(driver, job)}

@@ -10,7 +10,7 @@ from ..checkers import shared_context
 from ..driver import Driver, Handle, every, wish
 from ..model import ERROR, Turn, hold, tag_text
 from ..requirement import requirement
-from .kit import ENDINGS, begin, brief, end_held, ends_badly, long_timeout, rows_of
+from .kit import ENDINGS, begin, brief, end_held, ends_badly, long_timeout, row_ids
 
 
 @requirement("CS-SES-011")
@@ -22,16 +22,12 @@ def test_a_turn_without_an_answer_loses_nothing(cronsession_driver: Driver, how:
     limit = brief(d) if how == "timeout" else long_timeout(d)
     job = d.add(target="named", name=d.fresh_name("rough"), **limit)
     turns = [d.evidence(job), d.evidence(job)]
-    rows = _rows(d, job)
+    rows = row_ids(d, job)
     ends_badly(d, job, how)
     turns.append(d.evidence(job))
     d.judge(shared_context(turns))
-    now = _rows(d, job)
+    now = row_ids(d, job)
     d.expect(now == rows, f"a turn ended badly ({how}), and the row of its session was {rows} and is {now}")
-
-
-def _rows(d: Driver, job: Handle) -> list[tuple[str, str]]:
-    return [(s.key, s.id) for s in rows_of(d, job)]
 
 
 @requirement("CS-SES-012")
@@ -44,7 +40,7 @@ def test_what_becomes_of_a_job_leaves_its_session(cronsession_driver: Driver, ev
     name = d.fresh_name("outlasts")
     stays, goes = d.add(target="named", name=name), d.add(target="named", name=name)
     turns = [d.evidence(stays), d.evidence(goes)]
-    rows = _rows(d, stays)
+    rows = row_ids(d, stays)
     if event == "edit":
         d.edit(
             goes, name="another name", payload={"kind": "agentTurn", "text": tag_text("Say more.", goes.tag)}
@@ -61,7 +57,7 @@ def test_what_becomes_of_a_job_leaves_its_session(cronsession_driver: Driver, ev
         d.run_now(goes)
     turns.append(d.evidence(stays))
     d.judge(shared_context(turns))
-    now = _rows(d, stays)
+    now = row_ids(d, stays)
     d.expect(
         now == rows, f"after this ({event}) of another job the row of the session was {rows} and is {now}"
     )
@@ -77,7 +73,7 @@ def test_every_lasting_session_lasts(cronsession_driver: Driver, form: str) -> N
         d.witness()
         return
     turns: list[Turn] = [d.evidence(job)]
-    rows = _rows(d, job)
+    rows = row_ids(d, job)
     if place is not None and d.has("session.send"):
         turns.append(d.say(place))
     d.answers(job, ERROR)
@@ -90,7 +86,7 @@ def test_every_lasting_session_lasts(cronsession_driver: Driver, form: str) -> N
         d.restart()
         turns.append(d.evidence(job))
     d.judge(shared_context(turns))
-    now = _rows(d, job)
+    now = row_ids(d, job)
     d.expect(now == rows, f"the row of the session of {form} was {rows} and is {now}")
 
 
