@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ import pytest
 
 QUIET = (
     *("-q", "--tb=short", "--capture=no", "-p", "no:cacheprovider", "-p", "no:xdist"),
-    *("-p", "no:hypothesispytest", "--override-ini=addopts="),
+    *("-p", "no:hypothesispytest", "-p", "no:unraisableexception", "--override-ini=addopts="),
 )
+
+
+PLANS: dict[str, dict[str, list[str]]] = {}
+"""Per tier the suite's tests, which are the same in each run: to collect them takes longer than most mutants."""
 
 
 class Brief:
@@ -31,12 +36,23 @@ class Brief:
         # Not before: pytest wants to import its plugins itself.
         from hypothesis import Phase
 
+        from pytest_cronsession import collection
         from pytest_cronsession.suite import house, kit, life, lives
 
+        collection.plan = _planned(collection.plan)
         lives.PHASES = (Phase.generate,)
         kit.EXAMPLES = dict.fromkeys(kit.EXAMPLES, kit.EXAMPLES["core"])
         life.SIZES = dict.fromkeys(life.SIZES, life.SIZES["core"])
         house.SIZES = dict.fromkeys(house.SIZES, house.SIZES["core"])
+
+
+def _planned(plan: Callable[..., dict[str, list[str]]]) -> Callable[..., dict[str, list[str]]]:
+    def once(session: pytest.Session, suite: Any, catalog: Any, tier: str) -> dict[str, list[str]]:
+        if tier not in PLANS:
+            PLANS[tier] = plan(session, suite, catalog, tier)
+        return PLANS[tier]
+
+    return once
 
 
 def judged(arguments: list[str]) -> dict[str, Any]:
