@@ -17,7 +17,7 @@ from cronsession_reference.errors import ModelError
 from cronsession_reference.jobs import At, Cron, Job
 from cronsession_reference.keys import job_key
 from cronsession_reference.maintenance import Plan
-from cronsession_reference.removal import remove_job
+from cronsession_reference.removal import drop_retries, remove_job
 from cronsession_reference.resolver import PER_JOB, RECEIPT
 from cronsession_reference.sessions import Turn
 from cronsession_reference.store import Run
@@ -247,7 +247,7 @@ class Talkative(Altered):
 
         def finish(inner: Callable[..., None], turn: Turn, run: Run, job: Job, status: str) -> None:
             row = turn.row
-            inner(turn, run, job, {"timeout": "error", "cancelled": "error"}.get(status, status))
+            inner(turn, run, job, "error" if status == "timeout" else status)
             if row is not None and is_receipt(row):
                 now = engine.clock.now()
                 base = replace(row, key=job_key(job.agent, job.id), kind=RECEIPT, updated_ms=now)
@@ -255,6 +255,10 @@ class Talkative(Altered):
 
         wrap(engine.runner.model, "complete", complete)
         wrap(engine.runner, "_finish", finish)
+
+    def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        runs = super().run_list(params)["runs"]
+        return {"runs": [{**r, "status": "error"} if r["status"] == "cancelled" else r for r in runs]}
 
 
 @right
@@ -358,7 +362,7 @@ class StartsAreSpread(Altered):
 
     def alter(self, engine: Engine) -> None:
         start, store = engine.clock.now(), engine.store
-        calm = start + 2 * MINUTE
+        calm, missed = start + 2 * MINUTE, store.due(start)
 
         def due(inner: Callable[[int], list[str]], now: int) -> list[str]:
             if now >= calm:
@@ -373,7 +377,9 @@ class StartsAreSpread(Altered):
             return min((calm if when < start else when for when in nexts), default=None)
 
         def recover(inner: Callable[..., None], *, resume: bool = True) -> None:
-            broken = [run.job_id for run in store.open_runs()]
+            broken = [run.job_id for run in store.running()]
+            for job_id in missed:
+                drop_retries(store, job_id)
             inner(resume=resume)
             for job_id in broken:
                 engine.clock.call_at(calm, partial(engine.scheduler.trigger, job_id, due=False))
