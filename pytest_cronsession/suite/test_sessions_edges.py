@@ -19,6 +19,7 @@ from .kit import (
     brief,
     end_held,
     long_timeout,
+    next_run,
     row_ids,
     to_the_next_run,
     under_way,
@@ -212,9 +213,8 @@ def _told_of(d: Driver, job: Handle) -> int:
 def test_events_at_one_instant_are_all_told(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("schedule.every", "clock.advance")
-    schedule = {"kind": "every", "everyMs": 60 * MINUTE, "anchorMs": d.now + 10 * MINUTE}
-    jobs = [d.add(schedule, target="main") for _ in range(3)]
-    d.advance(minutes=15)
+    jobs = [d.add(every(minutes=10), target="main") for _ in range(3)]
+    d.advance_to(max(next_run(d, job) for job in jobs) + 2 * MINUTE)
     silent = [job.id for job in jobs if not _told_of(d, job)]
     d.expect(
         not silent, f"three events fell due at one instant, and the model was not told those of {silent}"
@@ -226,15 +226,14 @@ def test_events_at_one_instant_are_all_told(cronsession_driver: Driver) -> None:
 def test_an_event_beside_a_human_turn_is_told(cronsession_driver: Driver, way: str) -> None:
     d = cronsession_driver
     d.require("schedule.every", "clock.advance")
-    schedule = {"kind": "every", "everyMs": 24 * 60 * MINUTE, "anchorMs": d.now + 2 * MINUTE}
-    job = d.add(schedule, target="main")
-    d.speak(wish("main"), hold(d.now + (3 if way == "slot" else 1) * MINUTE))
-    if way == "manual":
-        if not d.trigger(job).started:
-            d.pass_over("a run is not started beside a turn in its session")
-        d.advance(seconds=90)
-    else:
-        d.advance(minutes=5)
+    job = d.add(every(hours=24), target="main")
+    slot = next_run(d, job)
+    if way == "slot":
+        d.advance_to(slot - 2 * MINUTE)
+    d.speak(wish("main"), hold(d.now + 3 * MINUTE))
+    if way == "manual" and not d.trigger(job).started:
+        d.pass_over("a run is not started beside a turn in its session")
+    d.advance(minutes=5)
     d.expect(
         _told_of(d, job) > 0,
         "an event came while a person's turn was under way, and the model never heard it",

@@ -224,7 +224,7 @@ class LongRepliesAreCut(_Telling):
     """Of a long reply the model is told the beginning later."""
 
     def told(self, messages: list[Message]) -> list[Any]:
-        return [{**message, "content": message["content"][:4_000]} for message in messages]
+        return [{**message, "content": message["content"][:1_000]} for message in messages]
 
 
 @wrong("bugs:K6", "SES-008")
