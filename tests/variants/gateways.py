@@ -131,9 +131,9 @@ class OpaqueKeys(Altered, does={"dst": "both"}):
 
 @right
 class ReceiptsGoAtOnce(Declaring):
-    """A fresh session is gone when its run has ended."""
+    """A fresh session is gone when its run has ended, and what was said there with it."""
 
-    lacks = ("receipts",)
+    lacks = ("receipts", "archives")
 
     def alter(self, engine: Engine) -> None:
         def finish(inner: Callable[..., None], turn: Turn, run: Run, job: Job, status: str) -> None:
