@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -63,6 +64,22 @@ def examples(driver: Driver, check: Callable[..., None], *, scale: float = 1.0, 
         raise min(failures, key=lambda failure: len(failure.message))
     if looked < count:
         driver.budget.note(driver.requirement, looked, count)
+
+
+@contextmanager
+def for_one_example(driver: Driver) -> Iterator[Driver]:
+    """The driver, or one of another world where a job cannot be made to rest.
+
+    Else the jobs of all examples before would run on through the weeks of this one.
+    """
+    if driver.has("job.remove") or driver.has("job.update", "job.disable"):
+        yield driver
+        return
+    own = driver.spawn(start_ms=driver.now)
+    try:
+        yield own
+    finally:
+        own.world.close()
 
 
 def accounted_for(write: Write, *fields: str) -> bool:

@@ -8,7 +8,7 @@ from ..driver import Driver, Handle, cron
 from ..oracle import DAY, cron_slots
 from ..requirement import requirement
 from .extensions import NICKNAMES, days, seconds
-from .kit import examples, step_through
+from .kit import examples, for_one_example, step_through
 
 # Friday 31 July 2026 ends its month, 1 and 2 August are a weekend; Tuesday 29 February 2028 is a leap day.
 _SUMMER = pytest.mark.cronsession_start("2026-07-30T12:00:07Z")
@@ -21,10 +21,11 @@ def _runs(
     d: Driver, expr: str, within_ms: int, *, tz: str = "UTC", at_most: int = 4, way: str = "add"
 ) -> None:
     """The job has its slots of the next stretch of time and nothing else, added, by an edit or after a restart."""
-    job = _with(d, expr, tz, way)
-    slots = cron_slots(expr, tz, d.now, d.now + within_ms)[: d.few(at_most, 2)]
-    step_through(d, job, slots, slots[-1] + 5_500 if slots else d.now + within_ms, zone=tz)
-    d.retire(job.id)
+    with for_one_example(d) as own:
+        job = _with(own, expr, tz, way)
+        slots = cron_slots(expr, tz, own.now, own.now + within_ms)[: own.few(at_most, 2)]
+        step_through(own, job, slots, slots[-1] + 5_500 if slots else own.now + within_ms, zone=tz)
+        own.retire(job.id)
 
 
 def _with(d: Driver, expr: str, tz: str, way: str) -> Handle:

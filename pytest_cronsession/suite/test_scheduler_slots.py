@@ -13,7 +13,7 @@ from ..oracle import DAY, MINUTE, cron_slots, interval_slots, transitions
 from ..requirement import requirement
 from ..strategies import cron_expressions, zones
 from ..trace import instant
-from .kit import examples, long_timeout, next_run, step_through
+from .kit import examples, for_one_example, long_timeout, next_run, step_through
 
 
 @requirement("CS-SCH-001")
@@ -24,9 +24,10 @@ def test_cron_slots_match_the_oracle(cronsession_driver: Driver) -> None:
         _leave_transitions_behind(d, tz)
         until = d.now + 6 * DAY
         slots = cron_slots(expr, tz, d.now, until)[: d.few(8, 2)]
-        job = d.add(cron(expr, tz))
-        step_through(d, job, slots, slots[-1] + MINUTE // 2 if slots else d.now + DAY, zone=tz)
-        d.retire(job.id)
+        with for_one_example(d) as own:
+            job = own.add(cron(expr, tz))
+            step_through(own, job, slots, slots[-1] + MINUTE // 2 if slots else own.now + DAY, zone=tz)
+            own.retire(job.id)
 
     examples(d, check, expr=cron_expressions(), tz=zones())
 
@@ -43,9 +44,10 @@ def test_cron_dialect(cronsession_driver: Driver) -> None:
     for expr in _DIALECT[: d.few(len(_DIALECT), 2)]:
         _leave_transitions_behind(d, "America/Denver")
         slots = cron_slots(expr, "America/Denver", d.now, d.now + 15 * DAY)[: d.few(10, 2)]
-        job = d.add(cron(expr, "America/Denver"))
-        step_through(d, job, slots, slots[-1] + MINUTE // 2, zone="America/Denver")
-        d.retire(job.id)
+        with for_one_example(d) as own:
+            job = own.add(cron(expr, "America/Denver"))
+            step_through(own, job, slots, slots[-1] + MINUTE // 2, zone="America/Denver")
+            own.retire(job.id)
 
 
 def _leave_transitions_behind(d: Driver, tz: str) -> None:
