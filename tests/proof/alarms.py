@@ -2,7 +2,8 @@
 
 The reference is looked at with N seeds at tier thorough (50), each variant with two at tier full; transport, xdist, the
 host's zone and the locale change from run to run, so that each two of them meet. Whatever is not conformant is a false
-alarm. Hours with all seeds; each run is told as it ends.
+alarm. More than an hour with all seeds; each run is told as it ends, and with --record a second call goes on where the
+first one was broken off.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,18 +129,32 @@ def main() -> int:
     parser.add_argument("which", choices=TRIALS)
     parser.add_argument("--seeds", type=int, metavar="N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N")
-    parser.add_argument("--record", action="store_true")
+    parser.add_argument(
+        "--record", action="store_true", help="keep what came out, and leave out what is on record as right"
+    )
+    parser.add_argument("--again", action="store_true", help="begin the record anew")
     given = parser.parse_args()
-    made, seeds, about = TRIALS[given.which]
-    trials = list(made(given.seeds or seeds))
+    made, default, about = TRIALS[given.which]
+    seeds = given.seeds or default
+    every = list(made(seeds))
+    before = set() if given.again or not given.record else set(_load().get(given.which, {}).get("right", ()))
+    right = [trial.told() for trial in every if trial.told() in before]
+    trials = [trial for trial in every if trial.told() not in before]
     found: list[str] = []
     with ThreadPoolExecutor(given.jobs) as pool:
-        for number, (trial, wrong) in enumerate(zip(trials, pool.map(alarm, trials), strict=True), 1):
-            print(f"{'! ' if wrong else '  '}{number}/{len(trials)} {trial.told()} {wrong}", flush=True)
-            found += [f"{trial.told()}: {wrong}"] if wrong else []
+        running = {pool.submit(alarm, trial): trial for trial in trials}
+        for number, done in enumerate(as_completed(running), 1):
+            told, wrong = running[done].told(), done.result()
+            print(f"{'! ' if wrong else '  '}{number}/{len(trials)} {told} {wrong}", flush=True)
+            if wrong:
+                found.append(f"{told}: {wrong}")
+            else:
+                right.append(told)
             if given.record:
                 # After each: hours of runs are worth keeping when the last of them are not to be.
-                _store(given.which, about, {"seeds": trial.seed, "runs": number, "found": found})
+                runs = len(right) + len(found)
+                entry = {"about": about, "seeds": seeds, "runs": runs, "found": found, "right": sorted(right)}
+                _store(given.which, entry)
     return int(bool(found))
 
 
@@ -150,10 +165,13 @@ TRIALS: Mapping[str, tuple[Callable[[int], Iterator[Trial]], int, str]] = {
 """What is run, with how many seeds, and what the page says of it."""
 
 
-def _store(which: str, about: str, entry: Mapping[str, Any]) -> None:
-    document = json.loads(ALARMS.read_text(encoding="utf-8")) if ALARMS.exists() else {}
-    document[which] = {"about": about, **entry}
-    ALARMS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+def _load() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(ALARMS.read_text(encoding="utf-8")) if ALARMS.exists() else {}
+    return document
+
+
+def _store(which: str, entry: Mapping[str, Any]) -> None:
+    ALARMS.write_text(json.dumps({**_load(), which: entry}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
