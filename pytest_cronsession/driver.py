@@ -65,9 +65,9 @@ class Driver(Attempts):
         self._config = world.config
         # Runs are listed from shortly before this test on: a shared world has many, a coarse clock rounds down.
         self._since = max(0, world.now - 60_000)
-        # Requests of other tests of this world, perhaps at this very instant.
-        self._earlier = len(world.script.turns())
+        self._earlier = len(world.script.turns())  # of other tests, perhaps at this very instant
         self._mine: dict[str, bool] = {}  # the jobs this test added; True if they run by themselves
+        self._lasting = False  # whether a job of this test has the session that tests share
 
     def few(self, full: int, least: int) -> int:
         """How many examples to look at: ``full``, or ``least`` on a gateway that costs real time."""
@@ -138,7 +138,8 @@ class Driver(Attempts):
 
     def _lasting_name(self) -> str:
         """A session for a job that does not care. Not one from long ago: what is idle for weeks may be pruned."""
-        return self.fresh_name("any") if self._mine else f"any-{self.now // _SHARED_MS}"
+        self._lasting, taken = True, self._lasting
+        return self.fresh_name("any") if taken else f"any-{self.now // _SHARED_MS}"
 
     def add(self, schedule: Mapping[str, Any] | None = None, **options: Any) -> Handle:
         """Add a job that a gateway with the declared capabilities has to accept."""
@@ -225,8 +226,7 @@ class Driver(Attempts):
         if not self.has("run.list"):
             return None
         new = [r for r in self.runs(job) if r.id not in before]
-        named = [r for r in new if r.id == trigger.run_id]
-        chosen = named or new
+        chosen = [r for r in new if r.id == trigger.run_id] or new
         return chosen[-1] if chosen else None
 
     def turns(self, job: Handle) -> list[Turn]:

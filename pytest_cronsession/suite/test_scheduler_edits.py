@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ..driver import Driver, Handle, cron, every
-from ..model import TRANSIENT, hold
+from ..model import OK, TRANSIENT, hold
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
@@ -106,6 +106,8 @@ def test_what_waits_of_a_disabled_job_does_not_run(cronsession_driver: Driver, w
     d.edit(job, enabled=False)
     if what == "queued":
         end_held(d, job)
+    else:
+        d.answers(job, always=OK)
     d.advance(hours=2)
     d.expect(
         len(d.turns(job)) == ran,
