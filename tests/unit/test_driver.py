@@ -50,6 +50,19 @@ def failure(action: Callable[[], object]) -> ConformanceFailure:
     return caught.value
 
 
+# --- jobs that do not care -----------------------------------------------------------------------------------
+
+
+def test_a_removed_job_leaves_its_session_to_itself(opened: Opener) -> None:
+    # A run of it may be under way there, and hold up the next job's.
+    driver = opened(without("session.isolated"))
+    first = driver.add()
+    driver.remove(first)
+    driver.add()
+    added = [step.params["job"] for step in driver.trace.steps if step.operation == "job/add"]
+    assert len({job["session"]["name"] for job in added}) == len(added) == 2
+
+
 # --- words ------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from cronsession_reference.engine import Engine
 from cronsession_reference.errors import ModelError
 from cronsession_reference.jobs import At, Cron, Job
 from cronsession_reference.keys import job_key
-from cronsession_reference.maintenance import Plan
+from cronsession_reference.maintenance import Plan, remove_rows
 from cronsession_reference.removal import drop_retries, remove_job
 from cronsession_reference.resolver import PER_JOB, RECEIPT
 from cronsession_reference.sessions import Turn
@@ -131,17 +131,17 @@ class OpaqueKeys(Altered, does={"dst": "both"}):
 
 @right
 class ReceiptsGoAtOnce(Declaring):
-    """A fresh session is gone when its run has ended, and what was said there with it."""
+    """A fresh session is gone when its run has ended; what was said there is put aside from then on."""
 
-    lacks = ("receipts", "archives")
+    lacks = ("receipts",)
 
     def alter(self, engine: Engine) -> None:
         def finish(inner: Callable[..., None], turn: Turn, run: Run, job: Job, status: str) -> None:
             row = turn.row
             inner(turn, run, job, status)
-            if row is not None and is_receipt(row):
-                engine.transcripts.remove(row.id)
-                engine.store.delete_session(row.key)
+            now = engine.store.session(row.key) if row is not None and is_receipt(row) else None
+            if now is not None:
+                remove_rows(engine.store, engine.archive, [now], engine.clock.now())
 
         wrap(engine.runner, "_finish", finish)
 

@@ -27,7 +27,11 @@ def court() -> Iterator[Court]:
 @pytest.mark.parametrize(
     ("name", "selection"),
     [
-        ("ThinList", "SCH-009 or RES-032 or JOB-011 or STO-020 or STO-034"),
+        ("ThinList", "SCH-009 or RES-032 or JOB-011 or STO-020 or STO-033 or STO-034"),
+        ("ReceiptsGoAtOnce", "REA-025 or REA-026"),
+        ("SchedulerOnly", "SCH-001"),
+        ("Talkative", "RUN-005 or RUN-013"),
+        ("StartsAreSpread", "RUN-012"),
         ("FiveFieldsOnly", "SCH-005 or SCH-028 or SCH-029 or SCH-033"),
         ("SomeOfTheDialect", "SCH-005 or SCH-029 or SCH-033 or SCH-034 or SCH-036 or SCH-037"),
         ("OpaqueKeys", "MNT-021 or MNT-022 or MNT-023 or REA-027"),
@@ -37,7 +41,7 @@ def court() -> Iterator[Court]:
         ("OneRowForEachJob", "REA-004 or SES-002 or SES-010 or RES-003"),
         ("LooseAnswers", "SCH-017 or JOB-019 or STO-021 or SES-003"),
         ("RowsComeAtTheEnd", "REA-002 or REA-006 or REA-007 or MNT-004"),
-        ("IntervalsBeginSoon", "JOB-006 or SCH-009 or SCH-017 or SES-009"),
+        ("IntervalsBeginSoon", "JOB-006 or SCH-009 or SCH-017 or SES-009 or STO-030"),
         ("CoarseClock", "SCH-002 or SCH-023 or SCH-032"),
         ("SweepsDaily", "MNT-002 or MNT-022 or REA-009 or REA-027"),
         ("FloatsAndQueues", "SCH-011 or JOB-016 or STO-013"),
@@ -45,7 +49,7 @@ def court() -> Iterator[Court]:
         ("OneAfterTheOther", "REA-006 or REA-016 or JOB-016"),
         ("BeginsWithTheNextSettling", "MNT-007 or STO-025"),
         ("MainSessionOnly", "SCH-001 or SCH-030 or SES-007"),
-        ("SendsAgain", "JOB-001 or JOB-002 or RUN-010 or RUN-011 or RUN-012 or RUN-014"),
+        ("SendsAgain", "JOB-001 or JOB-002 or SCH-007 or RUN-010 or RUN-011 or RUN-012 or RUN-014"),
     ],
 )
 def test_beyond_the_core_a_variant_is_not_found_fault_with(court: Court, name: str, selection: str) -> None:
