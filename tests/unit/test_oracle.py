@@ -231,6 +231,13 @@ def test_one_wall_time_is_fixed_however_it_is_spelled(minute: str) -> None:
     assert got == ["2026-03-08 07:00"]
 
 
+def test_an_overlap_that_begins_with_a_day_of_utc() -> None:
+    # 03:00 at Chisinau was midnight in UTC: the wall times before it are of one day, their repetitions of the next.
+    window = ("Europe/Chisinau", "2019-10-26 12:00", "2019-10-27 12:00")
+    assert found("30 2 * * *", *window, "vixie") == ["2019-10-26 23:30"]
+    assert found("30 2 * * *", *window, "both") == ["2019-10-26 23:30", "2019-10-27 00:30"]
+
+
 # --- the independent engine -----------------------------------------------------------------------------
 
 
