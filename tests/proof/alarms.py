@@ -152,8 +152,8 @@ def main() -> int:
                 right.append(told)
             if given.record:
                 # After each: hours of runs are worth keeping when the last of them are not to be.
-                runs = len(right) + len(found)
-                entry = {"about": about, "seeds": seeds, "runs": runs, "found": found, "right": sorted(right)}
+                entry = {"about": about, "seeds": seeds, "of": len(every), "runs": len(right) + len(found)}
+                entry |= {"found": found, "right": sorted(right)}
                 _store(given.which, entry)
     return int(bool(found))
 

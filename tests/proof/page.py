@@ -139,11 +139,16 @@ def _right(records: Records) -> Iterator[str]:
         yield f"| {row.name} | {_cell(row.about)} |"
     yield ""
     for entry in records.alarms.values():
-        yield f"- {entry['about']}, seeds 1 to {entry['seeds']}: {entry['runs']} runs, {_found(entry['found'])}."
+        yield f"- {entry['about']}, seeds 1 to {entry['seeds']}: {_runs(entry)}, {_found(entry['found'])}."
     if records.alarms:
         yield ""
         yield "Measured by `python -m tests.proof.alarms`."
         yield ""
+
+
+def _runs(entry: Mapping[str, Any]) -> str:
+    made, planned = entry["runs"], entry.get("of", entry["runs"])
+    return f"{made} runs" if made == planned else f"{made} of {planned} runs so far"
 
 
 def _found(found: Sequence[str]) -> str:
