@@ -226,14 +226,16 @@ def end_held(driver: Driver, *jobs: Handle) -> None:
     driver.settle(lambda: driver.model.open_turns() == 0)
 
 
-def ends_badly(driver: Driver, job: Handle, how: str) -> None:
-    """A run of the job by hand that has no answer: ``error``, ``timeout``, ``cancel`` or ``stop``."""
+def ends_badly(
+    driver: Driver, job: Handle, how: str, start: Callable[[Driver, Handle], object] = begin
+) -> None:
+    """A run of the job, by hand unless ``start`` says else, that has no answer: a word of :data:`ENDINGS`."""
     if how == "error":
         driver.answers(job, ERROR)
         driver.run_now(job)
         return
     driver.answers(job, HANG)
-    begin(driver, job)
+    start(driver, job)
     if how == "timeout":
         driver.advance(minutes=2)
     elif how == "cancel":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ..driver import Driver, wish
-from ..model import ERROR, Answer, Turn, hold
+from ..model import ERROR, Answer, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
 from .kit import all_rows, begin, end_held, listed, long_timeout, may_end, receipts, rows_of, sweep_ms
@@ -17,38 +16,6 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 pytestmark = pytest.mark.cronsession_tier("full")
 retention = pytest.mark.cronsession_config(sessionRetentionMs=HOUR)
-
-
-@requirement("CS-REA-007")
-@retention
-@pytest.mark.parametrize("form", ["named", "main", "left"])
-def test_lasting_sessions_of_every_owner_stay(cronsession_driver: Driver, form: str) -> None:
-    d = cronsession_driver
-    speak = _speaker(d, form)
-    first = speak()
-    if not speak().saw_turn(first):
-        d.pass_over("there is no session that lasts, which is another requirement's question")
-    d.advance_to(d.now + 5 * HOUR + sweep_ms(d))
-    d.expect(speak().saw_turn(first), f"a lasting session ({form}) lost its context after some hours")
-
-
-def _speaker(d: Driver, form: str) -> Callable[[], Turn]:
-    """Makes a turn in one lasting session each time it is called."""
-    chat = wish("named", name=d.fresh_name("kept"))
-    if form == "left":
-        # A job was there, and is isolated now.
-        d.require("session.isolated", "job.update")
-        job = d.add(target="named", name=chat["name"])
-        d.evidence(job)
-        if d.update(job, session=wish("isolated")).rejected is not None:
-            d.pass_over("a job stays where it is")
-        d.evidence(job)
-        other = d.add(target="named", name=chat["name"])
-        return lambda: d.evidence(other)
-    d.require("agents", *(["session.main"] if form == "main" else []))
-    given = chat if form == "named" else {"target": "main"}
-    job = d.add(agent="work", **given)
-    return lambda: d.evidence(job)
 
 
 @requirement("CS-REA-002")

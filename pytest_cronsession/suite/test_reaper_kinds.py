@@ -102,7 +102,9 @@ def test_the_receipts_of_failures_before_a_start_go(cronsession_driver: Driver, 
 
 @requirement("CS-REA-007")
 @retention
-@pytest.mark.parametrize("form", ["shared", "current", "person", "jobless"])
+@pytest.mark.parametrize(
+    "form", ["shared", "current", "person", "jobless", "left", "agent-named", "agent-main"]
+)
 def test_lasting_sessions_of_every_form_stay(cronsession_driver: Driver, form: str) -> None:
     d = cronsession_driver
     speak = _speaker(d, form)
@@ -122,7 +124,12 @@ def _speaker(d: Driver, form: str) -> Callable[[], Turn]:
     if form == "jobless":
         d.require("job.remove")
         return lambda: _by_a_job_of_its_own(d, chat["name"])
-    if form == "shared":
+    if form == "left":
+        return _after_another(d, chat["name"])
+    if form.startswith("agent-"):
+        d.require("agents", *(["session.main"] if form == "agent-main" else []))
+        _, job = d.try_add(agent="work", **(chat if form == "agent-named" else {"target": "main"}))
+    elif form == "shared":
         d.require("session.mode")
         write, job = d.try_add(target="isolated", mode="shared")
         if write.reports("session.mode"):
@@ -136,6 +143,18 @@ def _speaker(d: Driver, form: str) -> Callable[[], Turn]:
     assert job is not None
     found = job
     return lambda: d.evidence(found)
+
+
+def _after_another(d: Driver, name: str) -> Callable[[], Turn]:
+    """In a session where another job was, which is isolated now."""
+    d.require("session.isolated", "job.update")
+    before = d.add(target="named", name=name)
+    d.evidence(before)
+    if d.update(before, session=wish("isolated")).rejected is not None:
+        d.pass_over("a job stays where it is")
+    d.evidence(before)
+    job = d.add(target="named", name=name)
+    return lambda: d.evidence(job)
 
 
 def _by_a_job_of_its_own(d: Driver, name: str) -> Turn:

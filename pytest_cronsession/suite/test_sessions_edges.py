@@ -18,11 +18,11 @@ from .kit import (
     begin,
     brief,
     end_held,
+    ends_badly,
     long_timeout,
     next_run,
     row_ids,
     to_the_next_run,
-    under_way,
 )
 
 pytestmark = pytest.mark.cronsession_tier("full")
@@ -43,16 +43,7 @@ def test_a_bad_end_at_a_slot_loses_nothing(cronsession_driver: Driver, form: str
     if not turns[1].saw_turn(turns[0]):
         d.pass_over("the runs share no session, which is another requirement's question")
     rows = row_ids(d, job)
-    d.answers(job, HANG)
-    to_the_next_run(d, job)
-    if how == "timeout":
-        d.advance(minutes=2)
-    elif how == "cancel":
-        d.cancel(under_way(d, job).id)
-        d.advance()
-    else:
-        d.restart()
-        d.advance(minutes=3)
+    ends_badly(d, job, how, to_the_next_run)
     turns.append(d.evidence(job))
     d.judge(shared_context(turns))
     now = row_ids(d, job)

@@ -234,10 +234,9 @@ class Scheduler:
         now = self._clock.now()
         with self._store.transaction():
             self.bury()
+            # Before they begin: a slot that was missed ends the repetitions of the one before.
             for job_id in self._store.due(now) if resume else []:
-                drop_retries(
-                    self._store, job_id
-                )  # before they begin: a slot that was missed ends the one before
+                drop_retries(self._store, job_id)
             for job in self._store.jobs() if resume else []:
                 self._resume(job, now)
             if resume and (self._store.latest_start() or 0) > now:

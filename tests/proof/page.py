@@ -147,7 +147,7 @@ def _right(records: Records) -> Iterator[str]:
 
 
 def _runs(entry: Mapping[str, Any]) -> str:
-    made, planned = entry["runs"], entry.get("of", entry["runs"])
+    made, planned = entry["runs"], entry["of"]
     return f"{made} runs" if made == planned else f"{made} of {planned} runs so far"
 
 
