@@ -1,0 +1,159 @@
+"""Lasting sessions of every form, by the ways that come last: other members edited, repetitions, one-shots, ends of texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..checkers import fresh_context, shared_context
+from ..driver import Driver, Handle, at, every, wish
+from ..model import TRANSIENT, Turn, tag_text
+from ..oracle import MINUTE
+from ..requirement import requirement
+from .forms import NEEDS, formed, lasting
+from .kit import accounted_for, to_the_next_run
+
+pytestmark = pytest.mark.cronsession_tier("full")
+
+
+def _two_turns(d: Driver, job: Handle) -> list[Turn]:
+    """Two runs in one session; whether there is one is another requirement's question."""
+    turns = [d.evidence(job), d.evidence(job)]
+    if not turns[1].saw_turn(turns[0]):
+        d.pass_over("the runs share no session, which is another requirement's question")
+    return turns
+
+
+def _patches(d: Driver, job: Handle, kind: str) -> list[dict[str, Any]]:
+    """Edits of the members that say nothing of a session, in groups that go together."""
+    groups: list[dict[str, Any]] = [{"payload": {"kind": kind, "text": tag_text("Say more.", job.tag)}}]
+    if d.has("schedule.every"):
+        groups.append({"schedule": every(hours=777)})
+    rest = {
+        "timeoutMs": ("run.timeout", 600_000),
+        "retry": ("job.retry", {"maxRetries": 1}),
+        "maxFailures": ("job.autoDisable", 9),
+        "catchUp": ("job.catchUp", {"policy": "skip"}),
+    }
+    return groups + [{member: value} for member, (capability, value) in rest.items() if d.has(capability)]
+
+
+def _check_edits(d: Driver, form: str) -> None:
+    d.require("job.update")
+    job = lasting(d, form)
+    turns = _two_turns(d, job)
+    for patch in _patches(d, job, "systemEvent" if form == "main" else "agentTurn"):
+        if d.update(job, **patch).rejected is None:
+            turns.append(d.evidence(job))
+    d.judge(shared_context(turns))
+
+
+@requirement("CS-SES-012")
+def test_an_edit_of_another_member_leaves_a_named_session(cronsession_driver: Driver) -> None:
+    _check_edits(cronsession_driver, "named")
+
+
+@requirement("CS-SES-013")
+@pytest.mark.parametrize("form", list(NEEDS))
+def test_an_edit_of_another_member_leaves_every_lasting_session(
+    cronsession_driver: Driver, form: str
+) -> None:
+    _check_edits(cronsession_driver, form)
+
+
+@requirement("CS-RES-022")
+@pytest.mark.parametrize("form", ["main", "current", "shared"])
+def test_a_repetition_is_in_the_session_of_the_others(cronsession_driver: Driver, form: str) -> None:
+    d = cronsession_driver
+    d.require("job.retry", "job.update", "schedule.every", "clock.advance")
+    job = formed(d, form, every(hours=6))
+    if accounted_for(d.update(job, retry={"maxRetries": 2, "backoffMs": [MINUTE]}), "retry"):
+        d.pass_over("a job of this form is not repeated, and the write says so")
+    turns = _two_turns(d, job)
+    d.answers(job, TRANSIENT)
+    to_the_next_run(d, job)
+    d.advance(minutes=5)
+    turns += d.turns(job)[2:]
+    if len(turns) < 4:
+        d.pass_over("a run that failed was not made again, which is another requirement's question")
+    turns.append(d.evidence(job))
+    d.judge(shared_context(turns))
+
+
+@requirement("CS-SES-007")
+def test_an_event_at_an_instant_is_a_turn_of_the_main_session(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.at", "clock.advance")
+    resident = d.add(target="main")
+    before = d.evidence(resident)
+    event = d.add(at(d.now + 5 * MINUTE), target="main")
+    _check_one_shot(d, event, before, resident)
+
+
+@requirement("CS-RES-016")
+def test_a_one_shot_is_where_it_was_made(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.at", "clock.advance", "session.named", "session.send")
+    chat = wish("named", name=d.fresh_name("reminder"))
+    said = d.say(chat)
+    job = d.add(at(d.now + 5 * MINUTE), target="current", caller=chat)
+    _check_one_shot(d, job, said, d.add(**chat))
+
+
+def _check_one_shot(d: Driver, job: Handle, before: Turn, resident: Handle) -> None:
+    """The run of a one-shot sees what was said in its session, and is seen there."""
+    d.advance(minutes=6)
+    ran = [t for t in d.turns(job) if t.state == "answered"]
+    d.expect(bool(ran), "a one-shot did not run at its instant")
+    d.judge(shared_context([before, ran[0], d.evidence(resident)]))
+
+
+@requirement("CS-RES-020")
+def test_mode_shared_is_one_session_for_the_jobs_of_any_agent(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("agents")
+    write, job = d.try_add(target="isolated", mode="shared", agent="work")
+    if accounted_for(write, "session.mode", "agent"):
+        d.witness()
+        return
+    assert job is not None
+    first = d.evidence(job)
+    d.expect(d.evidence(job).saw_turn(first), "mode shared of a job of the agent work was accepted, and ignored")
+
+
+# What is lost where a text is trimmed of more than white space.
+_ENDS = {
+    "dot-after": "{}.",
+    "dot-before": ".{}",
+    "slash-after": "{}/",
+    "slash-before": "/{}",
+    "colon-after": "{}:",
+    "suffix": "{}.json",
+}
+
+
+def _check_ends(d: Driver, form: str, end: str) -> None:
+    plain = d.fresh_name("ends")
+    turns: list[Turn] = []
+    for text in (plain, _ENDS[end].format(plain)):
+        given = wish("named", name=text) if form == "named" else wish("isolated", key=text)
+        write, job = d.try_add(**given)
+        if job is None or write.reports("session.key"):
+            continue
+        turn = d.evidence(job)
+        d.judge(fresh_context([turn], turns))
+        turns.append(turn)
+    d.witness()
+
+
+@requirement("CS-RES-010")
+@pytest.mark.parametrize("end", list(_ENDS))
+def test_the_ends_of_a_name_belong_to_it(cronsession_driver: Driver, end: str) -> None:
+    _check_ends(cronsession_driver, "named", end)
+
+
+@requirement("CS-RES-028")
+@pytest.mark.parametrize("end", list(_ENDS))
+def test_the_ends_of_a_key_belong_to_it(cronsession_driver: Driver, end: str) -> None:
+    _check_ends(cronsession_driver, "key", end)
