@@ -1,11 +1,11 @@
-"""Sessions that people begin: rows of a store that no job makes."""
+"""Sessions that people begin, and runs that say much: rows and bytes of a store."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ..contract import Session
-from ..driver import Driver, wish
+from ..driver import Driver, Handle, wish
 from ..model import Answer
 from .kit import all_rows
 
@@ -27,3 +27,13 @@ def chat_keys(d: Driver, n: int, reply: str = "OK", *, seconds: int = 60) -> lis
         keys.append(chat(d, d.fresh_name("chat"), reply=reply).key)
         d.advance(seconds=seconds)
     return keys
+
+
+def say_much(d: Driver, job: Handle) -> int:
+    """A run whose reply is long and hard to compress; its length in bytes."""
+    from random import Random
+
+    text = Random(d.model.new_tag()).randbytes(150_000).hex()
+    d.answers(job, Answer("ok", text))
+    d.evidence(job)
+    return len(text) // 2

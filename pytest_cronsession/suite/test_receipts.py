@@ -11,6 +11,7 @@ from ..driver import Driver, Handle, at, every
 from ..model import Answer, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
+from .chats import say_much
 from .kit import all_rows, listed, long_timeout, receipts, rows_of, sweep_ms
 
 HOUR = 60 * MINUTE
@@ -310,7 +311,7 @@ def test_a_transcript_is_put_aside_for_its_time(cronsession_driver: Driver) -> N
     job = d.add(target="isolated")
     before = d.disk().bytes
     # So much that what a gateway writes down for itself meanwhile does not count.
-    said = sum(_say_much(d, job) for _ in range(20))
+    said = sum(say_much(d, job) for _ in range(20))
     if d.has("receipts"):
         # Else they have gone with their runs.
         d.advance_to(d.now + HOUR + sweep_ms(d))
@@ -326,20 +327,10 @@ def test_what_was_put_aside_goes_in_its_time(cronsession_driver: Driver) -> None
     job = d.add(target="isolated")
     sizes, said = [], 0
     for _ in range(4):
-        said = sum(_say_much(d, job) for _ in range(6))
+        said = sum(say_much(d, job) for _ in range(6))
         d.advance_to(d.now + 3 * HOUR + 2 * sweep_ms(d))
         sizes.append(d.disk().bytes)
     grown = sizes[-1] - sizes[1]
     d.expect(
         grown < said, f"runs said {2 * said} bytes, archiveMs has passed, and {grown} stay for good: {sizes}"
     )
-
-
-def _say_much(d: Driver, job: Handle) -> int:
-    """A run whose reply is long and hard to compress; its length in bytes."""
-    from random import Random
-
-    text = Random(d.model.new_tag()).randbytes(150_000).hex()
-    d.answers(job, Answer("ok", text))
-    d.evidence(job)
-    return len(text) // 2

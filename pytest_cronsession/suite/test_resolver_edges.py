@@ -16,7 +16,7 @@ from .kit import accounted_for, next_run, to_the_next_run
 
 pytestmark = pytest.mark.cronsession_tier("full")
 
-_SPELLINGS = {"blanks": "  {} ", "case": "{}", "slash": "team/{}"}
+_SPELLINGS = {"blanks": "  {} ", "case": "{}", "slash": "team/{}", "long": "x" * 300 + "{}"}
 
 
 @requirement("CS-RES-016")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ..checkers import fresh_context, shared_context
 from ..driver import Driver, Handle, at, every, wish
-from ..model import TRANSIENT, Turn, tag_text
+from ..model import ERROR, TRANSIENT, Turn, tag_text
 from ..oracle import MINUTE
 from ..requirement import requirement
 from .forms import NEEDS, formed, lasting
@@ -101,6 +102,19 @@ def test_a_one_shot_is_where_it_was_made(cronsession_driver: Driver) -> None:
     _check_one_shot(d, job, said, d.add(**chat))
 
 
+@requirement("CS-RES-003")
+def test_a_one_shot_of_mode_shared_goes_on(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.at", "clock.advance")
+    job = formed(d, "shared", at(d.now + 5 * MINUTE))
+    first = d.evidence(job)
+    d.advance(minutes=6)
+    ran = d.turns(job)[1:]
+    if not ran:
+        d.pass_over("a forced run stood for the slot of the one-shot")
+    d.expect(ran[0].saw_turn(first), "the run of a one-shot of mode shared is not where its manual run was")
+
+
 def _check_one_shot(d: Driver, job: Handle, before: Turn, resident: Handle) -> None:
     """The run of a one-shot sees what was said in its session, and is seen there."""
     d.advance(minutes=6)
@@ -119,7 +133,65 @@ def test_mode_shared_is_one_session_for_the_jobs_of_any_agent(cronsession_driver
         return
     assert job is not None
     first = d.evidence(job)
-    d.expect(d.evidence(job).saw_turn(first), "mode shared of a job of the agent work was accepted, and ignored")
+    d.expect(
+        d.evidence(job).saw_turn(first), "mode shared of a job of the agent work was accepted, and ignored"
+    )
+
+
+@requirement("CS-RES-025")
+def test_a_person_speaks_in_the_main_session_of_that_agent(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("agents", "session.main", "session.send")
+    theirs, mine = d.add(target="main", agent="work"), d.add(target="main", agent="main")
+    first, said = d.evidence(theirs), d.say(wish("main"), agent="work")
+    d.judge(shared_context([first, said, d.evidence(theirs)]) + fresh_context([d.evidence(mine)], [said]))
+
+
+def _fails(d: Driver, job: Handle) -> None:
+    d.answers(job, ERROR)
+    d.run_now(job)
+
+
+def _at_a_slot(d: Driver, job: Handle) -> None:
+    to_the_next_run(d, job)
+    d.advance(minutes=3)
+
+
+def _repeated(d: Driver, job: Handle) -> None:
+    d.edit(job, retry={"maxRetries": 1, "backoffMs": [MINUTE]})
+    d.answers(job, TRANSIENT)
+    _at_a_slot(d, job)
+
+
+def _late(d: Driver, job: Handle) -> None:
+    d.be_down(hours=3)
+    d.advance(minutes=5)
+
+
+_RUNS: dict[str, tuple[tuple[str, ...], Callable[[Driver, Handle], None]]] = {
+    "at a slot": ((), _at_a_slot),
+    "failed": ((), _fails),
+    "repeated": (("job.retry", "job.update"), _repeated),
+    "late": (("restart",), _late),
+    "of another agent": (("agents",), Driver.evidence),
+}
+
+
+@requirement("CS-SES-003")
+@pytest.mark.cronsession_last
+@pytest.mark.parametrize("how", list(_RUNS))
+def test_no_isolated_run_is_told_in_the_main_session(cronsession_driver: Driver, how: str) -> None:
+    d = cronsession_driver
+    needs, run = _RUNS[how]
+    d.require("schedule.every", "clock.advance", *needs)
+    agent = {"agent": "work" if "agents" in needs else "main"} if d.has("agents") else {}
+    said = d.say(wish("main"), **agent)
+    job = d.add(every(hours=2), target="isolated", **agent)
+    run(d, job)
+    later = d.say(wish("main"), **agent)
+    d.expect(later.saw_turn(said), "the main session lost its own earlier turn")
+    d.judge(fresh_context([later], d.turns(job)) + fresh_context(d.turns(job), [said]))
+    d.expect(job.tag not in later.tags, f"what an isolated run ({how}) was asked is told in the main session")
 
 
 # What is lost where a text is trimmed of more than white space.
