@@ -168,7 +168,7 @@ def _late(d: Driver, job: Handle) -> None:
     d.advance(minutes=5)
 
 
-_RUNS: dict[str, tuple[tuple[str, ...], Callable[[Driver, Handle], None]]] = {
+_RUNS: dict[str, tuple[tuple[str, ...], Callable[[Driver, Handle], object]]] = {
     "at a slot": ((), _at_a_slot),
     "failed": ((), _fails),
     "repeated": (("job.retry", "job.update"), _repeated),
