@@ -13,6 +13,7 @@ from hypothesis.errors import Flaky
 from ..contract import Job, Run, Session, Write
 from ..driver import Driver, Handle, cron, every
 from ..model import ERROR, HANG, Turn, content_text
+from ..oracle import MINUTE
 from ..outcomes import ConformanceFailure
 from ..trace import instant
 
@@ -179,6 +180,25 @@ def receipts(driver: Driver, job: Handle) -> set[str]:
 def listed(driver: Driver, keys: set[str]) -> set[str]:
     """Which of these rows session/list still shows."""
     return keys & {s.key for s in driver.sessions()}
+
+
+def receipts_of(driver: Driver, job: Handle, runs: int = 1) -> set[str]:
+    """So many runs by hand; the keys of their receipts, one for each."""
+    # Else a row may be that of the job, which may stay as long as the job does.
+    driver.require("receipts", "run.list", "trigger")
+    for _ in range(runs):
+        driver.evidence(job)
+    found = receipts(driver, job)
+    if len(found) < runs:
+        driver.pass_over("the runs of the job have no row each")
+    return found
+
+
+def check_gone(driver: Driver, keys: set[str], why: str, kept_ms: int = 60 * MINUTE) -> None:
+    """Let the time of these rows and a sweep interval pass: none is listed then."""
+    driver.advance_to(driver.now + kept_ms + sweep_ms(driver))
+    left = listed(driver, keys)
+    driver.expect(not left, f"{why}, their time and a sweep interval have passed: {sorted(left)} are listed")
 
 
 def all_rows(driver: Driver) -> set[str]:

@@ -184,11 +184,11 @@ def test_no_isolated_run_is_told_in_the_main_session(cronsession_driver: Driver,
     d = cronsession_driver
     needs, run = _RUNS[how]
     d.require("schedule.every", "clock.advance", *needs)
-    agent = {"agent": "work" if "agents" in needs else "main"} if d.has("agents") else {}
-    said = d.say(wish("main"), **agent)
-    job = d.add(every(hours=2), target="isolated", **agent)
+    whose: dict[str, Any] = {"agent": "work"} if "agents" in needs else {}
+    said = d.say(wish("main"), **whose)
+    job = d.add(every(hours=2), target="isolated", **whose)
     run(d, job)
-    later = d.say(wish("main"), **agent)
+    later = d.say(wish("main"), **whose)
     d.expect(later.saw_turn(said), "the main session lost its own earlier turn")
     d.judge(fresh_context([later], d.turns(job)) + fresh_context(d.turns(job), [said]))
     d.expect(job.tag not in later.tags, f"what an isolated run ({how}) was asked is told in the main session")
