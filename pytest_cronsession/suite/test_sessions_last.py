@@ -194,6 +194,44 @@ def test_no_isolated_run_is_told_in_the_main_session(cronsession_driver: Driver,
     d.expect(job.tag not in later.tags, f"what an isolated run ({how}) was asked is told in the main session")
 
 
+@requirement("CS-SES-002")
+@pytest.mark.cronsession_last
+@pytest.mark.cronsession_config(sessionRetentionMs=60 * MINUTE)
+def test_no_session_id_comes_again(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("retention", "clock.advance")
+    job = d.add(target="isolated")
+    d.evidence(job)
+    # At the same time of another day, when the receipt has gone, and after a start.
+    d.advance(days=1)
+    d.evidence(job)
+    d.advance(hours=3)
+    d.evidence(job)
+    if d.has("restart"):
+        d.restart()
+        d.evidence(job)
+    ids = [r.session_id for r in d.runs(job) if r.session_id]
+    if len(ids) < 2:
+        d.pass_over("the runs tell no session id")
+    d.expect(
+        len(set(ids)) == len(ids), f"isolated runs over a day or a start report the same session id: {ids}"
+    )
+
+
+@requirement("CS-SES-005")
+@pytest.mark.parametrize("target", ["named", "main"])
+def test_a_failed_turn_of_any_agent_loses_nothing(cronsession_driver: Driver, target: str) -> None:
+    d = cronsession_driver
+    d.require("agents", f"session.{target}")
+    name = d.fresh_name("elsewhere") if target == "named" else None
+    job = d.add(target=target, name=name, agent="work")
+    turns = [d.evidence(job), d.evidence(job)]
+    for answer in (ERROR, TRANSIENT):
+        d.answers(job, answer)
+        d.run_now(job)
+    d.judge(shared_context([*turns, d.evidence(job)]))
+
+
 # What is lost where a text is trimmed of more than white space.
 _ENDS = {
     "dot-after": "{}.",
