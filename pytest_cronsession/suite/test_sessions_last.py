@@ -9,11 +9,11 @@ import pytest
 
 from ..checkers import fresh_context, shared_context
 from ..driver import Driver, Handle, at, every, wish
-from ..model import ERROR, TRANSIENT, Turn, tag_text
+from ..model import ERROR, TRANSIENT, Turn, hold, tag_text
 from ..oracle import MINUTE
 from ..requirement import requirement
 from .forms import NEEDS, formed, lasting
-from .kit import accounted_for, to_the_next_run
+from .kit import accounted_for, long_timeout, to_the_next_run
 
 pytestmark = pytest.mark.cronsession_tier("full")
 
@@ -230,6 +230,75 @@ def test_a_failed_turn_of_any_agent_loses_nothing(cronsession_driver: Driver, ta
         d.answers(job, answer)
         d.run_now(job)
     d.judge(shared_context([*turns, d.evidence(job)]))
+
+
+@requirement("CS-SES-013")
+@pytest.mark.parametrize("end", ["removed", "deleted"])
+def test_the_end_of_a_job_leaves_the_session_of_its_key(cronsession_driver: Driver, end: str) -> None:
+    d = cronsession_driver
+    d.require("clock.advance", "job.remove", *NEEDS["key"])
+    key, once = d.fresh_name("left-key"), {}
+    if end == "deleted":
+        d.require("schedule.at", "job.deleteAfterRun")
+        once = {"deleteAfterRun": True}
+    write, job = d.try_add(at(d.now + 5 * MINUTE) if once else None, target="isolated", key=key, **once)
+    if job is None or write.reports("session.key"):
+        d.pass_over("a key is not followed, and the write says so")
+    assert job is not None
+    if once:
+        d.advance(minutes=6)
+    else:
+        d.evidence(job)
+        d.remove(job)
+    ran = [t for t in d.turns(job) if t.state == "answered"]
+    if not ran or d.job(job) is not None:
+        d.pass_over(f"a job was not {end}, which is another requirement's question")
+    later = d.evidence(d.add(target="isolated", key=key))
+    d.expect(later.saw_turn(ran[0]), f"the only job with a key was {end}, and what its run said is lost")
+
+
+@requirement("CS-SES-014")
+@pytest.mark.parametrize("target", ["named", "main"])
+def test_a_run_beside_a_person_is_in_their_session(cronsession_driver: Driver, target: str) -> None:
+    d = cronsession_driver
+    d.require("clock.advance", "session.send", f"session.{target}")
+    name = d.fresh_name("beside") if target == "named" else None
+    job = d.add(target=target, name=name, **long_timeout(d))
+    said = d.speak(wish(target, name=name), hold(d.now + 3 * MINUTE))
+    if not d.trigger(job).started:
+        d.pass_over("a run is not started beside a turn in its session")
+    d.advance(minutes=5)
+    turns = [t for t in (said, *d.turns(job)) if t.state == "answered"]
+    if len(turns) < 2:
+        d.pass_over("a person's turn or a run beside it was not answered")
+    later = d.evidence(job)
+    lost = [t.seq for t in turns if not later.saw_turn(t)]
+    d.expect(not lost, f"a run came while a person's turn was under way, and a later turn misses {lost}")
+
+
+@requirement("CS-RES-006")
+def test_a_name_outlasts_the_edit_of_its_jobs(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("job.update")
+    name = d.fresh_name("left-by-all")
+    job = d.add(target="named", name=name)
+    first = d.evidence(job)
+    d.edit(job, session=wish("named", name=d.fresh_name("elsewhere")))
+    d.evidence(job)
+    d.edit(job, session=wish("named", name=name))
+    d.expect(
+        d.evidence(job).saw_turn(first),
+        f"the only job of the session {name!r} was elsewhere for a while, and its turns are lost",
+    )
+
+
+@requirement("CS-SES-016")
+def test_a_person_whose_turn_failed_goes_on(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    turns = [d.say(wish("main"))]
+    for answer in (ERROR, TRANSIENT):
+        d.say(wish("main"), answer=answer)
+    d.judge(shared_context([*turns, d.say(wish("main"))]))
 
 
 # What is lost where a text is trimmed of more than white space.
