@@ -156,3 +156,40 @@ def test_names_are_not_tidied_up(cronsession_driver: Driver, pair: str) -> None:
 @pytest.mark.parametrize("pair", list(_TWINS))
 def test_keys_are_not_tidied_up(cronsession_driver: Driver, pair: str) -> None:
     _check_apart(cronsession_driver, "key", pair)
+
+
+# What is lost where a text is trimmed of more than white space.
+_ENDS = {
+    "dot-after": "{}.",
+    "dot-before": ".{}",
+    "slash-after": "{}/",
+    "slash-before": "/{}",
+    "colon-after": "{}:",
+    "suffix": "{}.json",
+}
+
+
+def _check_ends(d: Driver, form: str, end: str) -> None:
+    plain = d.fresh_name("ends")
+    turns: list[Turn] = []
+    for text in (plain, _ENDS[end].format(plain)):
+        given = wish("named", name=text) if form == "named" else wish("isolated", key=text)
+        write, job = d.try_add(**given)
+        if job is None or write.reports("session.key"):
+            continue
+        turn = d.evidence(job)
+        d.judge(fresh_context([turn], turns))
+        turns.append(turn)
+    d.witness()
+
+
+@requirement("CS-RES-010")
+@pytest.mark.parametrize("end", list(_ENDS))
+def test_the_ends_of_a_name_belong_to_it(cronsession_driver: Driver, end: str) -> None:
+    _check_ends(cronsession_driver, "named", end)
+
+
+@requirement("CS-RES-028")
+@pytest.mark.parametrize("end", list(_ENDS))
+def test_the_ends_of_a_key_belong_to_it(cronsession_driver: Driver, end: str) -> None:
+    _check_ends(cronsession_driver, "key", end)

@@ -1,4 +1,4 @@
-"""Lasting sessions of every form, by the ways that come last: other members edited, repetitions, one-shots, ends of texts."""
+"""Lasting sessions of every form, by ways met last: other members edited, repetitions, one-shots, what comes beside a turn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..model import ERROR, TRANSIENT, Turn, hold, tag_text
 from ..oracle import MINUTE
 from ..requirement import requirement
 from .forms import NEEDS, formed, lasting
-from .kit import accounted_for, long_timeout, to_the_next_run
+from .kit import accounted_for, begin, end_held, long_timeout, to_the_next_run
 
 pytestmark = pytest.mark.cronsession_tier("full")
 
@@ -301,38 +301,22 @@ def test_a_person_whose_turn_failed_goes_on(cronsession_driver: Driver) -> None:
     d.judge(shared_context([*turns, d.say(wish("main"))]))
 
 
-# What is lost where a text is trimmed of more than white space.
-_ENDS = {
-    "dot-after": "{}.",
-    "dot-before": ".{}",
-    "slash-after": "{}/",
-    "slash-before": "/{}",
-    "colon-after": "{}:",
-    "suffix": "{}.json",
-}
-
-
-def _check_ends(d: Driver, form: str, end: str) -> None:
-    plain = d.fresh_name("ends")
-    turns: list[Turn] = []
-    for text in (plain, _ENDS[end].format(plain)):
-        given = wish("named", name=text) if form == "named" else wish("isolated", key=text)
-        write, job = d.try_add(**given)
-        if job is None or write.reports("session.key"):
-            continue
-        turn = d.evidence(job)
-        d.judge(fresh_context([turn], turns))
-        turns.append(turn)
-    d.witness()
-
-
-@requirement("CS-RES-010")
-@pytest.mark.parametrize("end", list(_ENDS))
-def test_the_ends_of_a_name_belong_to_it(cronsession_driver: Driver, end: str) -> None:
-    _check_ends(cronsession_driver, "named", end)
-
-
-@requirement("CS-RES-028")
-@pytest.mark.parametrize("end", list(_ENDS))
-def test_the_ends_of_a_key_belong_to_it(cronsession_driver: Driver, end: str) -> None:
-    _check_ends(cronsession_driver, "key", end)
+@requirement("CS-SES-014")
+def test_several_that_wait_lose_nothing(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("clock.advance")
+    name = d.fresh_name("queue")
+    jobs = [d.add(target="named", name=name, **long_timeout(d)) for _ in range(5)]
+    d.answers(jobs[0], hold())
+    begin(d, jobs[0])
+    started = [job for job in jobs[1:4] if d.trigger(job).started]
+    if len(started) < 2:
+        d.pass_over("runs are not started beside another one in their session")
+    d.advance()
+    end_held(d, jobs[0])
+    d.advance(minutes=1)
+    turns = [t for job in (jobs[0], *started) for t in d.turns(job) if t.state == "answered"]
+    d.expect(len(turns) > len(started), f"of {len(started)} runs that waited for a session some never ran")
+    later = d.evidence(jobs[4])
+    lost = [t.seq for t in turns if not later.saw_turn(t)]
+    d.expect(not lost, f"several runs waited for a session, and the next turn there misses {lost}")
