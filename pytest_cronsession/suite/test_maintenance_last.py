@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..driver import Driver, Handle, at, wish
-from ..model import ERROR, HANG
+from ..model import ERROR, HANG, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
 from .chats import chat, chat_keys
@@ -24,6 +24,8 @@ from .kit import (
 )
 
 HOUR = 60 * MINUTE
+MIB = 1024 * 1024
+GRANTED = 5 * MIB
 pytestmark = pytest.mark.cronsession_tier("full")
 
 
@@ -52,7 +54,7 @@ def test_many_rows_that_are_too_old_go_at_once(cronsession_driver: Driver) -> No
 
 @requirement("CS-MNT-002")
 @pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 6 * HOUR, "maxEntries": 995})
-@pytest.mark.parametrize("how", ["slot", "failed", "timed out", "person"])
+@pytest.mark.parametrize("how", ["slot", "failed", "timed out", "person", "long run"])
 def test_every_turn_is_activity(cronsession_driver: Driver, how: str) -> None:
     d = cronsession_driver
     needs = {"slot": "schedule.at", "timed out": "run.timeout"}
@@ -60,13 +62,31 @@ def test_every_turn_is_activity(cronsession_driver: Driver, how: str) -> None:
     name = d.fresh_name("active")
     key = chat(d, name).key
     first = d.evidence(d.add(target="named", name=name))
-    job = d.add(at(d.now + 4 * HOUR) if how == "slot" else None, target="named", name=name, **brief(d))
-    d.advance(hours=4)
-    _turn(d, job, name, how)
+    job = d.add(
+        at(d.now + 4 * HOUR) if how == "slot" else None,
+        target="named",
+        name=name,
+        **(long_timeout(d) if how == "long run" else brief(d)),
+    )
+    if how == "long run":
+        _long_run(d, job)
+    else:
+        d.advance(hours=4)
+        _turn(d, job, name, how)
     d.advance(hours=5)
     d.expect(bool(listed(d, {key})), f"within pruneAfterMs there was a turn ({how}), and the row went")
     later = d.evidence(d.add(target="named", name=name))
     d.expect(later.saw_turn(first), f"within pruneAfterMs there was a turn ({how}), and the context went")
+
+
+def _long_run(d: Driver, job: Handle) -> None:
+    """A run that begins now and ends in four hours, which is its activity too."""
+    until = d.now + 4 * HOUR
+    d.answers(job, hold(until))
+    begin(d, job)
+    d.advance_to(until + 2 * MINUTE)
+    if d.turns(job)[0].state != "answered":
+        d.pass_over("the gateway lets no run take so long")
 
 
 def _turn(d: Driver, job: Handle, name: str, how: str) -> None:
@@ -79,6 +99,24 @@ def _turn(d: Driver, job: Handle, name: str, how: str) -> None:
     d.advance(minutes=2)
     if how != "person" and not d.turns(job):
         d.pass_over("there was no turn, which is another requirement's question")
+
+
+@requirement("CS-MNT-002")
+@pytest.mark.cronsession_config(
+    maintenance={"mode": "enforce", "pruneAfterMs": 20 * MINUTE, "maxEntries": 999}
+)
+def test_the_end_of_a_turn_that_waited_is_activity(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    name = d.fresh_name("waited")
+    waiting = d.speak(wish("named", name=name), hold(d.now + 15 * MINUTE))
+    d.advance(minutes=16)
+    if waiting.state != "answered":
+        d.pass_over("the gateway lets no human turn wait for so long")
+    d.advance(minutes=14)
+    later = d.say(wish("named", name=name))
+    d.expect(
+        later.saw_turn(waiting), "a human turn ended within pruneAfterMs, and maintenance took its session"
+    )
 
 
 by_age = pytest.mark.cronsession_config(
@@ -173,4 +211,35 @@ def test_a_session_that_the_cap_removed_begins_anew(cronsession_driver: Driver) 
     d.expect(not second.saw_turn(first), "a session was removed by maxEntries, and its context is back")
     d.expect(
         d.evidence(job).saw_turn(second), "after maxEntries removed its session, a name has no lasting one"
+    )
+
+
+@requirement("CS-MNT-005")
+@pytest.mark.cronsession_config(maintenance={"mode": "enforce", "pruneAfterMs": 9 * HOUR, "maxEntries": 993})
+def test_a_dry_run_is_no_activity(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    key = chat(d, d.fresh_name("asked-about")).key
+    d.advance(hours=1)
+    before = [(s.key, s.id, s.updated_ms) for s in d.sessions()]
+    d.maintain(dry_run=True)
+    after = [(s.key, s.id, s.updated_ms) for s in d.sessions()]
+    d.expect(sorted(before) == sorted(after), f"a dry run made of the rows {before} the rows {after}")
+    d.advance_to(d.now + 8 * HOUR + sweep_ms(d))
+    d.expect(not listed(d, {key}), "there was a dry run, and a row is listed that is too old by pruneAfterMs")
+
+
+@requirement("CS-MNT-018")
+@pytest.mark.cronsession_config(
+    archiveMs=48 * HOUR,
+    maintenance={"mode": "enforce", "pruneAfterMs": 992 * HOUR, "maxEntries": 992, "maxDiskBytes": 8 * MIB},
+)
+def test_what_is_put_aside_counts_as_bytes(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("archives")
+    chat_keys(d, 20, reply="x" * MIB)
+    d.advance_to(d.now + sweep_ms(d))
+    size = d.disk().bytes
+    d.expect(
+        size <= 8 * MIB + GRANTED,
+        f"maxDiskBytes is 8 MiB, and with what was put aside {size} bytes lie below the state folder",
     )
