@@ -305,3 +305,37 @@ class TheCapLeavesWhatWasSaid(Altered):
         archive: Archive = engine.archive
         wrap(archive, "take", take)
         wrap(engine.desk, "_open", enter)
+
+
+@wrong("bugs:K6", "SES-016")
+class AFailureEmptiesTheMainSession(Altered):
+    """When a person's turn in a main session has failed, it begins anew."""
+
+    def alter(self, engine: Engine) -> None:
+        async def human(inner: Callable[..., Any], turn: Turn, place: Place, text: str) -> None:
+            await inner(turn, place, text)
+            if turn.error is not None and turn.row is not None and place.key == main_key(place.agent):
+                engine.transcripts.remove(turn.row.id)
+
+        wrap(engine.runner, "_human", human)
+
+
+@wrong("bugs:K7", "MNT-002")
+class ListingJobsIsActivity(Altered):
+    """Whoever lists the jobs makes their sessions as good as new."""
+
+    def job_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        engine = self._engine
+        keys = {engine.jobs.resolve(job).key for job in engine.store.jobs()}
+        for row in engine.store.sessions():
+            if row.key in keys:
+                engine.store.put_session(replace(row, updated_ms=engine.clock.now()))
+        return super().job_list(params)
+
+
+@wrong("bugs:R1", "MNT-018")
+class WhatIsPutAsideIsFree(Altered):
+    """What was put aside is no part of the bytes that there may be."""
+
+    def alter(self, engine: Engine) -> None:
+        wrap(engine.store, "totals", lambda inner: replace(inner(), archived=0))
