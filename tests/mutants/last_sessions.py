@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from cronsession_reference.archive import Archive
 from cronsession_reference.engine import Engine
 from cronsession_reference.jobs import At, Job
 from cronsession_reference.keys import main_key, receipt_key
@@ -170,11 +169,11 @@ class TenReceiptsASweep(Altered):
 
 @wrong("openclaw#73166", "REA-001")
 class SweepsEndAfterAWeek(Altered):
-    """A gateway that is up for more than a week sweeps no more."""
+    """A gateway that is up for more than a week sweeps on request only."""
 
     def alter(self, engine: Engine) -> None:
         until = engine.clock.now() + 7 * DAY
-        wrap(engine, "sweep", lambda inner: inner() if engine.clock.now() < until else [])
+        wrap(engine, "_sweep_is_due", lambda inner, now: now < until and inner(now))
 
 
 @wrong("bugs:R7", "REA-001")
@@ -228,13 +227,24 @@ class WhatWasPutAsideGoesWithAStart(Altered):
 
 @wrong("bugs:R8", "MNT-001")
 class WarnTakesReceipts(Altered):
-    """In mode warn the receipts that are too old go all the same."""
+    """In mode warn receipts go all the same when there are too many rows."""
 
     def alter(self, engine: Engine) -> None:
         limits = engine.maintenance.limits
-        if limits.mode == "warn":
-            kept = min(limits.prune_after_ms, engine.reaper.retention_ms or limits.prune_after_ms)
-            engine.reaper.retention_ms = kept
+        if limits.mode != "warn":
+            return
+
+        def plan(inner: Callable[[int], Iterator[SessionRow]], now: int) -> Iterator[SessionRow]:
+            yield from inner(now)
+            rows = engine.store.sessions()
+            yield from [row for row in rows if is_receipt(row)][: max(0, len(rows) - limits.max_entries)]
+
+        wrap(engine.reaper, "plan", plan)
+        wrap(
+            engine.reaper,
+            "is_due",
+            lambda inner, totals, now: inner(totals, now) or totals.rows > limits.max_entries,
+        )
 
 
 @wrong("bugs:R3", "MNT-002")
@@ -293,17 +303,16 @@ class TheCapLeavesWhatWasSaid(Altered):
         ids: dict[str, str] = {}
 
         def take(inner: Callable[[SessionRow, int], None], row: SessionRow, now: int) -> None:
-            if is_receipt(row) or now - row.updated_ms > engine.maintenance.limits.prune_after_ms:
-                inner(row, now)
-            else:
+            if engine.store.totals().rows > engine.maintenance.limits.max_entries and not is_receipt(row):
                 ids[row.key] = row.id
+            else:
+                inner(row, now)
 
         def enter(inner: Callable[..., Any], place: Place, opened: Callable[..., Any]) -> Any:
             known = ids.pop(place.key, None) if engine.store.session(place.key) is None else None
             return inner(place if known is None else replace(place, session_id=known), opened)
 
-        archive: Archive = engine.archive
-        wrap(archive, "take", take)
+        wrap(engine.archive, "take", take)
         wrap(engine.desk, "_open", enter)
 
 
