@@ -186,6 +186,18 @@ def all_rows(driver: Driver) -> set[str]:
     return {s.key for s in driver.sessions()}
 
 
+def rows_of_others(driver: Driver) -> set[str]:
+    """The keys of the rows that are no business of the jobs to come: also one that an agent has from its first run on."""
+    if driver.has("session.isolated", "trigger"):
+        driver.evidence(driver.add(target="isolated"))
+    return all_rows(driver)
+
+
+def is_at(driver: Driver, told: int | None, instant_ms: int) -> bool:
+    """Whether an instant is told as it is, as exactly as the gateway's clock goes."""
+    return told is not None and abs(told - instant_ms) < max(1, driver.hello.resolution_ms)
+
+
 MEMBERS = (
     *("name", "agent", "enabled", "schedule", "session", "payload", "timeoutMs", "deleteAfterRun"),
     *("retry", "maxFailures", "catchUp", "nextRunAtMs"),
