@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -95,6 +96,8 @@ def step_through(
     What ran is read from the model's requests; ``latenessMs`` and ``resolutionMs`` are granted.
     """
     late, grain = driver.hello.late_by_ms, max(1, driver.hello.resolution_ms)
+    if any(later - slot < late + grain for slot, later in pairwise(slots)):
+        driver.pass_over("on so coarse or late a clock the slots cannot be told apart")
     seen = len(driver.turns(job))
     for slot in slots:
         if slot - grain > driver.now:
