@@ -192,7 +192,9 @@ def all_rows(driver: Driver) -> set[str]:
 def rows_of_others(driver: Driver) -> set[str]:
     """The keys of the rows that are no business of the jobs to come: also one that an agent has from its first run on."""
     if driver.has("session.isolated", "trigger"):
-        driver.evidence(driver.add(target="isolated"))
+        first = driver.add(target="isolated")
+        driver.evidence(first)
+        driver.retire(first.id)
     return all_rows(driver)
 
 
