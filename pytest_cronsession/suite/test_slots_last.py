@@ -1,0 +1,183 @@
+"""Slots month after month and in sessions that are taken; jobs of odd words and many of them over a start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..driver import Driver, Handle, cron, wish
+from ..model import hold, tag_text
+from ..oracle import DAY, MINUTE, cron_slots
+from ..requirement import requirement
+from .kit import long_timeout, said_to, shown, step_through
+
+pytestmark = pytest.mark.cronsession_tier("full")
+last = pytest.mark.cronsession_last
+HOUR = 60 * MINUTE
+
+
+# --- the calendar -----------------------------------------------------------------------------------------
+
+# The end of a February: days that it has not, and days and months that are others in UTC.
+_MONTH_END = (
+    *(("0 9 30 * *", "UTC"), ("0 9 31 * *", "UTC")),
+    *(("0 20 28 2 *", "America/Los_Angeles"), ("15 20 * FEB *", "America/Los_Angeles")),
+    *(("0 6 1 3 *", "Asia/Tokyo"), ("15 6 * 3 *", "Asia/Tokyo")),
+)
+
+
+@requirement("CS-SCH-001")
+@pytest.mark.cronsession_start("2027-02-27T20:00:07Z")
+@pytest.mark.parametrize(("expr", "tz"), _MONTH_END)
+def test_a_month_ends_where_the_zone_says(cronsession_driver: Driver, expr: str, tz: str) -> None:
+    d = cronsession_driver
+    until = d.now + 3 * DAY
+    step_through(d, d.add(cron(expr, tz)), cron_slots(expr, tz, d.now, until), until, zone=tz)
+
+
+@requirement("CS-SCH-001")
+def test_a_monthly_job_runs_month_after_month(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    # In a session of its own: a lasting one that is idle for so long may have been pruned.
+    fresh: dict[str, Any] = {"target": "isolated"} if d.has("session.isolated") else {}
+    slots = cron_slots("0 9 15 * *", "UTC", d.now, d.now + 130 * DAY)[: d.few(4, 2)]
+    step_through(d, d.add(cron("0 9 15 * *", "UTC"), **fresh), slots, slots[-1] + MINUTE)
+
+
+@requirement("CS-SCH-001")
+def test_a_frequent_job_goes_on_for_hundreds_of_runs(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    minutes = d.few(300, 20)
+    job = d.add(cron("* * * * *", "UTC"))
+    until = d.now + minutes * MINUTE
+    late, grain = d.hello.late_by_ms, d.hello.resolution_ms
+    least, most = (len(cron_slots("* * * * *", "UTC", d.now, end)) for end in (until - late, until + grain))
+    d.advance_to(until)
+    got = len(d.turns(job))
+    d.expect(
+        least <= got <= most, f"a job of every minute had {got} runs in {minutes} minutes, expected {least}"
+    )
+
+
+@requirement("CS-SCH-036")
+@pytest.mark.cronsession_start("2027-01-30T21:30:07Z")
+@pytest.mark.parametrize("name", ["@yearly", "@annually", "@monthly"])
+def test_a_nickname_names_its_months(cronsession_driver: Driver, name: str) -> None:
+    d = cronsession_driver
+    until = d.now + 3 * DAY
+    step_through(d, d.add(cron(name, "UTC")), cron_slots(name, "UTC", d.now, until), until)
+
+
+@requirement("CS-SCH-013")
+@pytest.mark.cronsession_start("2027-03-12T12:00:07Z")
+@pytest.mark.parametrize("days", ["* * SUN", "14 * *", "* 3 *"])
+def test_a_fixed_time_of_some_days_in_a_gap(cronsession_driver: Driver, days: str) -> None:
+    d = cronsession_driver
+    expr, tz, until = f"30 2 {days}", "America/New_York", d.now + 3 * DAY
+    slots = cron_slots(expr, tz, d.now, until, d.hello.policy("dst"))
+    step_through(d, d.add(cron(expr, tz)), slots, until, zone=tz)
+
+
+# --- sessions that are taken ------------------------------------------------------------------------------
+
+
+@requirement("CS-SCH-001")
+@pytest.mark.parametrize("who", ["run", "person"])
+def test_a_slot_is_not_lost_to_who_is_in_its_session(cronsession_driver: Driver, who: str) -> None:
+    d = cronsession_driver
+    d.require("session.named", *(["session.send"] if who == "person" else []))
+    room = wish("named", name=d.fresh_name("room"))
+    slot = cron_slots("0 * * * *", "UTC", d.now, d.now + DAY)[0]
+    hour = slot // HOUR % 24
+    job = d.add(cron(f"10 {hour} * * *", "UTC"), **room, **long_timeout(d))
+    if who == "run":
+        other = d.add(cron(f"0 {hour} * * *", "UTC"), **room, **long_timeout(d))
+        d.answers(other, hold(slot + 20 * MINUTE))
+    else:
+        d.advance_to(slot)
+        d.speak(room, hold(slot + 20 * MINUTE))
+    d.advance_to(slot + 5 * MINUTE)
+    if not d.model.held_turns():
+        d.pass_over("nobody is in the session, which is another requirement's question")
+    d.advance_to(slot + 25 * MINUTE)
+    got = len(d.turns(job))
+    d.expect(
+        got == 1,
+        f"at the slot of a job a {who} was in its session for ten minutes more, and the job ran {got} times",
+    )
+    d.advance_to(slot + 50 * MINUTE)
+    d.expect(len(d.turns(job)) == 1, "a slot that found its session taken ran more than once")
+
+
+# --- over a start -----------------------------------------------------------------------------------------
+
+# What is read back otherwise than it was written: other letters, long texts, names in upper case, spaces.
+_ODD_NAME = 'Größe \u2014 \u65e5\u672c \U0001f600 "q" \\n %s'
+_ODD_TEXT = 'Zeile eins\n\tZeile zwei \u00e9 e\u0301 \u65e5\u672c \U0001f600 "q" \\n %s\n' * 120
+
+
+def _odd_jobs(d: Driver) -> list[Handle]:
+    forms: list[tuple[tuple[str, ...], dict[str, Any] | None, dict[str, Any]]] = [
+        ((), None, {"text": _ODD_TEXT}),
+        (("session.named",), None, wish("named", name=f"{d.fresh_name('Mixed')} CASE \u00c4")),
+        (("schedule.stagger",), {**cron("0 9 * * *", "Asia/Kolkata"), "staggerMs": 30 * MINUTE}, {}),
+    ]
+    made = [d.try_add(schedule, **options) for needed, schedule, options in forms if d.has(*needed)]
+    return [job for _, job in made if job is not None]
+
+
+def _survive(d: Driver, how: str) -> None:
+    """Each job is listed as before a start, and told to the model as before it."""
+    d.require(how)
+    jobs = _odd_jobs(d)
+    told = [job for job in jobs if d.has("trigger") and _told(d, job)]
+    if d.has("job.update") and jobs:
+        d.update(jobs[0], name=_ODD_NAME)
+    before = {job.id: shown(job) for job in d.jobs()}
+    for n in range(2):
+        (d.restart if how == "restart" else d.crash)()
+        d.advance(seconds=1)
+        after = {job.id: shown(job) for job in d.jobs()}
+        for job_id in before.keys() | after.keys():
+            was, now = before.get(job_id), after.get(job_id)
+            d.expect(
+                now == was, f"start {n + 1} ({how}) made of the job {str(was)[:500]} the job {str(now)[:500]}"
+            )
+    for job in told:
+        d.expect(_told(d, job), f"after a {how} the model is told another text than before it")
+
+
+def _told(d: Driver, job: Handle) -> bool:
+    """Whether a run tells the model the text of the job as it was given."""
+    text = tag_text(_ODD_TEXT, job.tag)
+    return any(text in content for content in said_to(d.evidence(job)))
+
+
+@requirement("CS-STO-020")
+@last
+def test_odd_words_survive_a_restart(cronsession_driver: Driver) -> None:
+    _survive(cronsession_driver, "restart")
+
+
+@requirement("CS-STO-001")
+@last
+def test_odd_words_survive_a_crash(cronsession_driver: Driver) -> None:
+    _survive(cronsession_driver, "crash")
+
+
+@requirement("CS-STO-020")
+@last
+def test_starting_again_keeps_however_many_jobs(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("restart")
+    for _ in range(d.few(70, 12)):
+        d.add()
+    before = {job.id for job in d.jobs()}
+    d.restart()
+    d.advance(seconds=1)
+    after = {job.id for job in d.jobs()}
+    d.expect(
+        after == before,
+        f"of {len(before)} jobs {len(before - after)} are gone after a start, and {len(after - before)} are new",
+    )
