@@ -10,7 +10,18 @@ from ..driver import Driver, Handle, cron, wish
 from ..model import hold, tag_text
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
-from .kit import long_timeout, said_to, shown, step_through
+from ..trace import instant
+from .kit import (
+    accounted_for,
+    begin,
+    hourly,
+    long_timeout,
+    next_run,
+    said_to,
+    shown,
+    step_through,
+    to_the_next_run,
+)
 
 pytestmark = pytest.mark.cronsession_tier("full")
 last = pytest.mark.cronsession_last
@@ -181,3 +192,56 @@ def test_starting_again_keeps_however_many_jobs(cronsession_driver: Driver) -> N
         after == before,
         f"of {len(before)} jobs {len(before - after)} are gone after a start, and {len(after - before)} are new",
     )
+
+
+@requirement("CS-STO-030")
+@last
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_an_interval_waits_for_its_anchor_over_a_start(cronsession_driver: Driver, how: str) -> None:
+    d = cronsession_driver
+    d.require("schedule.every", how)
+    d.require_policy("intervalAnchor", "grid")
+    anchor, period = d.now + 47 * MINUTE, 10 * MINUTE
+    job = d.add({"kind": "every", "everyMs": period, "anchorMs": anchor})
+    d.advance(minutes=5)
+    (d.restart if how == "restart" else d.crash)()
+    step_through(d, job, [anchor, anchor + period], anchor + period + MINUTE)
+
+
+@requirement("CS-STO-017")
+@last
+def test_all_of_a_few_missed_slots_run_where_the_job_says_so(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.cron", "restart")
+    write, job = d.try_add(cron("*/10 * * * *", "UTC"), catchUp={"policy": "all"})
+    if job is None or accounted_for(write, "catchUp"):
+        d.pass_over("the gateway does not take this catchUp, and the write says so")
+    assert job is not None
+    to_the_next_run(d, job)
+    seen = len(d.turns(job))
+    d.advance(minutes=4)
+    d.stop()
+    d.start({"minutes": 50})
+    d.advance(seconds=1)
+    d.advance(minutes=4)
+    got = len(d.turns(job)) - seen
+    d.expect(got == 5, f"five slots were missed, {got} ran late; the catchUp of the job is all")
+
+
+@requirement("CS-SCH-010")
+@pytest.mark.parametrize("kind", ["every", "cron"])
+def test_a_long_manual_run_leaves_the_next_run(cronsession_driver: Driver, kind: str) -> None:
+    d = cronsession_driver
+    d.require("trigger")
+    job = hourly(d, kind)
+    d.advance_to(to_the_next_run(d, job) + 10 * MINUTE)
+    before = next_run(d, job)
+    d.answers(job, hold(d.now + 25 * MINUTE))
+    begin(d, job)
+    d.advance(minutes=30)
+    after = d.stored(job).next_run_ms
+    d.expect(
+        after == before,
+        f"a manual run of 25 minutes moved the next run from {instant(before)} to {instant(after)}",
+    )
+    step_through(d, job, [before], before + 10 * MINUTE)
