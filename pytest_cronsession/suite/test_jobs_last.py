@@ -95,6 +95,25 @@ def _told_anew(d: Driver, job: Handle, until_ms: int, waited: str) -> None:
     )
 
 
+@requirement("CS-RUN-002")
+def test_a_long_time_out_is_no_shorter_one(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("clock.advance")
+    write, job = d.try_add(every(hours=30), timeoutMs=20 * HOUR)
+    if job is None or accounted_for(write, "timeoutMs"):
+        d.pass_over("the gateway does not take so long a time-out, and the write says so")
+    assert job is not None
+    d.answers(job, always=HANG)
+    to_the_next_run(d, job)
+    if d.model.held_turns() != 1:
+        d.pass_over("the run did not begin, which is another requirement's question")
+    d.advance(hours=19)
+    left = d.model.held_turns()
+    d.advance(hours=1, seconds=10)
+    d.expect(left == 1, "a run with a timeoutMs of 20 hours was ended within 19")
+    d.expect(not d.model.open_turns(), "a run with a timeoutMs of 20 hours was not ended by then")
+
+
 @requirement("CS-RUN-010")
 def test_a_slot_may_have_many_repetitions(cronsession_driver: Driver) -> None:
     d = cronsession_driver
@@ -237,4 +256,54 @@ def test_a_late_run_that_is_answered_ends_the_row(cronsession_driver: Driver) ->
     d.expect(
         d.stored(job).enabled,
         "between two slots that failed one was answered when it was made up for, and a job with maxFailures 2 was disabled",
+    )
+
+
+@requirement("CS-RUN-015")
+@last
+def test_people_are_told_once_whatever_starts_come(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("restart")
+    job = _counting(d, 1)
+    to_the_next_run(d, job)
+    d.advance(seconds=10)
+    for _ in range(2):
+        d.restart()
+        d.advance(minutes=1)
+    told = [n for n in d.notices() if n.get("kind") == "autoDisabled" and n.get("jobId") == job.id]
+    d.expect(
+        len(told) <= 1,
+        f"{len(told)} notices tell of a job that its failures disabled once, before two starts",
+    )
+
+
+# --- the ends of a text -----------------------------------------------------------------------------------
+
+_BEGINNINGS = {
+    "slash": "/new words",
+    "blanks": "  Two blanks",
+    "line": "\n\nThird line",
+    "mark": "!ls or # not",
+}
+
+
+@requirement("CS-JOB-024")
+@pytest.mark.parametrize("kind", [*_BEGINNINGS, "trailing"])
+def test_a_text_is_not_trimmed(cronsession_driver: Driver, kind: str) -> None:
+    d = cronsession_driver
+    if kind == "trailing":
+        d.require("job.update")
+        job: Handle | None = d.add()
+        assert job is not None
+        sent = tag_text("Words, and then", job.tag) + "  \n"
+        taken = d.update(job, payload={"kind": "agentTurn", "text": sent}).rejected is None
+    else:
+        _, job = d.try_add(text=_BEGINNINGS[kind])
+        sent, taken = tag_text(_BEGINNINGS[kind], job.tag if job else ""), job is not None
+    if not taken or job is None:
+        d.witness()
+        return
+    said = said_to(d.evidence(job))
+    d.expect(
+        any(sent in content for content in said), f"{sent!r} did not reach the model unchanged: {said[-1:]!r}"
     )

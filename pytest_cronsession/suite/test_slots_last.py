@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ..driver import Driver, Handle, cron, wish
-from ..model import hold, tag_text
+from ..driver import Driver, Handle, at, cron, every, wish
+from ..model import ERROR, hold, tag_text
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
 from ..trace import instant
@@ -60,6 +60,8 @@ def test_a_monthly_job_runs_month_after_month(cronsession_driver: Driver) -> Non
 def test_a_frequent_job_goes_on_for_hundreds_of_runs(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     minutes = d.few(300, 20)
+    # Some seconds past the minute, so that the write falls on no slot.
+    d.advance_to((d.now // MINUTE + 1) * MINUTE + 7_000)
     job = d.add(cron("* * * * *", "UTC"))
     until = d.now + minutes * MINUTE
     late, grain = d.hello.late_by_ms, d.hello.resolution_ms
@@ -245,3 +247,94 @@ def test_a_long_manual_run_leaves_the_next_run(cronsession_driver: Driver, kind:
         f"a manual run of 25 minutes moved the next run from {instant(before)} to {instant(after)}",
     )
     step_through(d, job, [before], before + 10 * MINUTE)
+
+
+_MISSED = {
+    "daily": (("schedule.cron",), cron("0 9 * * *", "UTC"), 7 * HOUR),
+    "weekly": (("schedule.cron",), cron("0 9 * * WED", "UTC"), 3 * DAY),
+    "staggered": (("schedule.stagger",), {**cron("0 9 * * *", "UTC"), "staggerMs": 20 * MINUTE}, 7 * HOUR),
+}
+
+
+@requirement("CS-STO-007")
+@last
+@pytest.mark.parametrize("case", list(_MISSED))
+def test_a_slot_that_was_missed_long_ago_is_owed(cronsession_driver: Driver, case: str) -> None:
+    d = cronsession_driver
+    needed, schedule, after = _MISSED[case]
+    d.require(*needed, "restart")
+    job = d.add(schedule)
+    slot = next_run(d, job)
+    d.advance_to(slot - 10 * MINUTE)
+    d.stop()
+    d.start({"milliseconds": 10 * MINUTE + after})
+    d.advance(seconds=1)
+    d.advance(minutes=4)
+    got, declared = len(d.turns(job)), d.hello.policy("catchUp")
+    right = {"skip": (0,), "grace": (0, 1)}.get(declared, (1,))
+    d.expect(
+        got in right,
+        f"the slot {instant(slot)} was missed ({case}), and {got} runs came {after // HOUR} hours later; "
+        f"policy catchUp is {declared!r}",
+    )
+
+
+@requirement("CS-STO-008")
+@last
+def test_a_one_shot_that_was_missed_weeks_ago_is_owed(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("restart")
+    # In a session of its own: a lasting one that is idle for so long may have been pruned.
+    fresh: dict[str, Any] = {"target": "isolated"} if d.has("session.isolated") else {}
+    job = d.add(at(d.now + 10 * MINUTE), **fresh)
+    d.stop()
+    d.start({"days": 17})
+    d.advance(hours=4)
+    got, declared = len(d.turns(job)), d.hello.policy("missedOneShot")
+    right = {"skip": (0,), "grace": (0, 1)}.get(declared, (1,))
+    d.expect(
+        got in right,
+        f"a one-shot was missed by more than two weeks and had {got} runs; policy missedOneShot is {declared!r}",
+    )
+
+
+@requirement("CS-SCH-020")
+@last
+def test_a_one_shot_that_ran_late_is_removed(cronsession_driver: Driver) -> None:
+    d = cronsession_driver
+    d.require("schedule.at", "restart")
+    job = d.add(at(d.now + 10 * MINUTE), deleteAfterRun=True)
+    d.stop()
+    d.start({"minutes": 15})
+    d.advance(hours=4)
+    if not d.turns(job):
+        d.pass_over("the missed one-shot was not made up for, which is another requirement's question")
+    d.expect(
+        d.job(job) is None,
+        "a one-shot with deleteAfterRun was missed and answered when it was made up for, and is still listed",
+    )
+
+
+@requirement("CS-STO-020")
+@last
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_a_start_leaves_a_job_that_failed_disabled(cronsession_driver: Driver, how: str) -> None:
+    d = cronsession_driver
+    d.require("job.autoDisable", "schedule.every", how)
+    job = d.add(every(minutes=10), maxFailures=1)
+    d.answers(job, always=ERROR)
+    to_the_next_run(d, job)
+    d.advance(seconds=10)
+    members = ("enabled", "disabledBy", "nextRunAtMs")
+    before = {member: d.stored(job).raw.get(member) for member in members}
+    if before["enabled"]:
+        d.pass_over("the failure did not disable the job, which is another requirement's question")
+    ran = len(d.turns(job))
+    (d.restart if how == "restart" else d.crash)()
+    d.advance(seconds=1)
+    after = {member: d.stored(job).raw.get(member) for member in members}
+    d.expect(
+        after == before, f"a job that its failures disabled listed {before}, and lists {after} after a {how}"
+    )
+    d.advance(minutes=25)
+    d.expect(len(d.turns(job)) == ran, f"a job that its failures disabled ran by schedule after a {how}")
