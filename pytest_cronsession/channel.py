@@ -11,9 +11,10 @@ import contextlib
 import inspect
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from .contract import OPERATIONS, method_name
@@ -29,6 +30,10 @@ class Channel(Protocol):
 
     def submit(self, operation: str, params: dict[str, Any]) -> Future[Any]:
         """Send a request; the future holds the raw result or a :class:`TargetError`."""
+        ...
+
+    def held(self) -> AbstractContextManager[None]:
+        """What is submitted meanwhile is sent at the end, all at once and in its order."""
         ...
 
     def kill(self) -> None:
@@ -66,6 +71,12 @@ class Caller:
     def call(self, operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a request and wait for its answer."""
         return self.start(operation, params or {}).result()
+
+    def together(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Send all these requests before the first is answered; their answers, in the same order."""
+        with self.channel.held():
+            under_way = [self.start(operation, params) for operation, params in calls]
+        return [pending.result() for pending in under_way]
 
     def attempt(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send a request that breaks the schema on purpose; raises :class:`RefusedRequest` if it is refused.
@@ -176,6 +187,17 @@ class PythonChannel:
             ended.set_exception(TargetError(operation, "the instance has ended"))
             return ended
         return asyncio.run_coroutine_threadsafe(self._call(operation, params), self._loop)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        gate = threading.Event()
+        if not self._closed:
+            # Otherwise the first request may be answered before this thread has come to the second.
+            self._loop.call_soon_threadsafe(gate.wait)
+        try:
+            yield
+        finally:
+            gate.set()
 
     async def _call(self, operation: str, params: dict[str, Any]) -> Any:
         try:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import IO, Any
 
@@ -35,6 +35,7 @@ class StdioChannel:
         self._broken: str | None = None
         self._log = b""
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._held: list[bytes] | None = None
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -66,8 +67,23 @@ class StdioChannel:
             self._fail_all(broken)
             return future
         line = json.dumps({"jsonrpc": "2.0", "id": number, "method": operation, "params": plain})
-        self._outbox.put(line.encode() + b"\n")
+        self._send(line.encode() + b"\n")
         return future
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        self._held = []
+        try:
+            yield
+        finally:
+            lines, self._held = self._held, None
+            self._send(b"".join(lines))
+
+    def _send(self, data: bytes) -> None:
+        if self._held is None:
+            self._outbox.put(data)
+        else:
+            self._held.append(data)
 
     def _write(self) -> None:
         """Send what is queued; a target that stops reading blocks this thread and never a caller."""

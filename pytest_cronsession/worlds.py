@@ -129,8 +129,7 @@ class World:
         """Several operations, all sent before the first is answered; raises :class:`TargetError`."""
         assert self.caller is not None
         self.script.now_ms = self.now
-        under_way = [self.caller.start(operation, params) for operation, params in calls]
-        return [pending.result() for pending in under_way]
+        return self.caller.together(calls)
 
     def send(self, operation: str, params: dict[str, Any]) -> None:
         """Send a request whose answer nobody waits for."""

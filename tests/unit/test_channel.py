@@ -115,6 +115,40 @@ def test_requests_may_overlap(opened: Opener) -> None:
     assert waiting.result() == {"removed": True}
 
 
+def test_requests_that_are_held_go_out_together(opened: Opener) -> None:
+    """A thread that sends one after the other may be overtaken by the answer to the first."""
+    begun = threading.Event()
+
+    async def job_remove(params: dict[str, Any]) -> dict[str, Any]:
+        begun.set()
+        await asyncio.sleep(0)
+        return {"removed": True}
+
+    order: list[str] = []
+
+    async def job_list(params: dict[str, Any]) -> dict[str, Any]:
+        order.append("list")
+        return {"jobs": []}
+
+    channel = opened(job_remove=job_remove, job_list=job_list).channel
+    with channel.held():
+        first = channel.submit("job/remove", {"id": "j"})
+        first.add_done_callback(lambda _: order.append("removed"))
+        assert not begun.wait(SHORT_S)
+        second = channel.submit("job/list", {})
+    assert (first.result(WAIT_S), second.result(WAIT_S)) == ({"removed": True}, {"jobs": []})
+    assert order == ["list", "removed"]
+
+
+def test_an_instance_that_has_ended_holds_nothing(opened: Opener) -> None:
+    caller = opened(job_list=lambda params: {"jobs": []})
+    caller.channel.close()
+    with caller.channel.held():
+        waiting = caller.start("job/list", {})
+    with pytest.raises(TargetError, match="has ended"):
+        waiting.result()
+
+
 def test_it_works_from_a_coroutine_too(opened: Opener) -> None:
     async def inside() -> dict[str, Any]:
         return opened(initialize=lambda params: HELLO).call("initialize", PARAMS)

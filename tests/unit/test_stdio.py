@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,15 @@ def test_children_that_ignore_sigterm_are_killed(tmp_path: Path) -> None:
     channel.close()
     assert gone(channel._process.pid)
     assert gone(grandchild)
+
+
+def test_requests_that_are_held_go_out_together(tmp_path: Path) -> None:
+    channel = child(tmp_path, 'ok(m, {"jobs": []})')
+    with channel.held():
+        waiting = [channel.submit("job/list", {}) for _ in range(2)]
+        assert wait(waiting, timeout=0.2).done == set()
+    assert [w.result(timeout=10) for w in waiting] == [{"jobs": []}, {"jobs": []}]
+    channel.close()
 
 
 def test_requests_overlap(tmp_path: Path) -> None:
