@@ -246,7 +246,9 @@ def test_a_long_manual_run_leaves_the_next_run(cronsession_driver: Driver, kind:
         after == before,
         f"a manual run of 25 minutes moved the next run from {instant(before)} to {instant(after)}",
     )
-    step_through(d, job, [before], before + 10 * MINUTE)
+    seen = len(d.turns(job))
+    d.advance_to(before + d.hello.late_by_ms)
+    d.expect(len(d.turns(job)) > seen, "after a long manual run a job did not run at its next slot")
 
 
 _MISSED = {
