@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -95,6 +96,8 @@ def step_through(
     What ran is read from the model's requests; ``latenessMs`` and ``resolutionMs`` are granted.
     """
     late, grain = driver.hello.late_by_ms, max(1, driver.hello.resolution_ms)
+    if any(later - slot < late + grain for slot, later in pairwise(slots)):
+        driver.pass_over("on so coarse or late a clock the slots cannot be told apart")
     seen = len(driver.turns(job))
     for slot in slots:
         if slot - grain > driver.now:
@@ -184,6 +187,20 @@ def listed(driver: Driver, keys: set[str]) -> set[str]:
 def all_rows(driver: Driver) -> set[str]:
     """The keys of every listed row."""
     return {s.key for s in driver.sessions()}
+
+
+def rows_of_others(driver: Driver) -> set[str]:
+    """The keys of the rows that are no business of the jobs to come: also one that an agent has from its first run on."""
+    if driver.has("session.isolated", "trigger"):
+        first = driver.add(target="isolated")
+        driver.evidence(first)
+        driver.retire(first.id)
+    return all_rows(driver)
+
+
+def is_at(driver: Driver, told: int | None, instant_ms: int) -> bool:
+    """Whether an instant is told as it is, as exactly as the gateway's clock goes."""
+    return told is not None and abs(told - instant_ms) < max(1, driver.hello.resolution_ms)
 
 
 MEMBERS = (

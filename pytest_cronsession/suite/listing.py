@@ -96,7 +96,7 @@ class Listing(Clockwork):
                 at = run.slot_ms
                 self.laws.expect(
                     self.d,
-                    at in slots or gear.waited,
+                    gear.waited or any(self._is_slot(at, slot) for slot in slots),
                     f"a run of {gear.told()} is told as of the slot {instant(at)}, which it has not",
                     SLOT,
                 )
@@ -106,6 +106,9 @@ class Listing(Clockwork):
                     f"a run of the slot {instant(at)} is told to have started at {instant(run.started_ms)}",
                     TOLD,
                 )
+
+    def _is_slot(self, told: int | None, slot: int) -> bool:
+        return told is not None and abs(told - slot) < self.book.grain
 
     def _about(self, told: int | None, true: int) -> bool:
         return told is not None and true - self.book.grain <= told <= true + self.book.late + self.book.grain

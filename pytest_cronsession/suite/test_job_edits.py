@@ -91,21 +91,19 @@ def test_an_edited_job_goes_on_as_before(cronsession_driver: Driver) -> None:
 
 
 def _bad_patches(d: Driver) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {"name": "half an edit", "session": wish("sideways")},
-        {"payload": {"kind": "agentTurn", "text": "half an edit"}, "session": wish("named", name="  ")},
-        {
-            "name": "half an edit",
-            "payload": {"kind": "agentTurn", "text": "x"},
-            "schedule": cron("61 * * * *"),
-        },
-    ]
+    found: list[dict[str, Any]] = [{"name": "half an edit", "session": wish("sideways")}]
+    half = {"kind": "agentTurn", "text": "half an edit"}
+    if d.has("session.named"):
+        found.append({"payload": half, "session": wish("named", name="  ")})
+    if d.has("agents"):
+        found.append({"name": "half an edit", "agent": "nobody"})
+    if not d.has("schedule.cron"):
+        return found
+    found.append({"name": "half an edit", "payload": half, "schedule": cron("61 * * * *")})
     if d.has("job.disable"):
         found.append({"enabled": False, "schedule": cron("0 9 * * *", "Mars/Olympus_Mons")})
     if d.has("run.timeout"):
         found.append({"timeoutMs": 2_000, "schedule": cron("")})
-    if d.has("agents"):
-        found.append({"name": "half an edit", "agent": "nobody"})
     return found
 
 

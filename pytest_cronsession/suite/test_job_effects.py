@@ -11,7 +11,7 @@ from ..driver import Driver, Handle, at, cron, every, wish
 from ..model import ERROR, HANG, TRANSIENT, tag_text
 from ..oracle import DAY, MINUTE, cron_slots
 from ..requirement import requirement
-from .kit import accounted_for, begin, long_timeout, next_run
+from .kit import accounted_for, begin, is_at, long_timeout, next_run
 
 Check = Callable[[Driver, Handle], None]
 WAYS = {"add": "CS-JOB-001", "edit": "CS-JOB-002"}
@@ -68,7 +68,7 @@ def _agent(d: Driver, way: str) -> None:
 
 
 def _enabled(d: Driver, way: str) -> None:
-    d.require("job.disable")
+    d.require("job.disable", "schedule.every")
     job = _given(d, way, "enabled", every(minutes=10), {}, enabled=False)
     if job is not None:
         d.advance(minutes=35)
@@ -76,7 +76,7 @@ def _enabled(d: Driver, way: str) -> None:
 
 
 def _timeout(d: Driver, way: str) -> None:
-    d.require("run.timeout", "trigger")
+    d.require("run.timeout", "trigger", "schedule.every")
     job = _given(d, way, "timeoutMs", every(hours=9), long_timeout(d), timeoutMs=MINUTE)
     if job is not None:
         d.answers(job, HANG)
@@ -132,7 +132,7 @@ def _delete(d: Driver, way: str) -> None:
 
 
 def _retry(d: Driver, way: str) -> None:
-    d.require("job.retry")
+    d.require("job.retry", "schedule.every")
     base = {"retry": {"maxRetries": 0}}
     job = _given(d, way, "retry", every(hours=6), base, retry={"maxRetries": 2, "backoffMs": [MINUTE]})
     if job is not None:
@@ -148,7 +148,7 @@ def _retry(d: Driver, way: str) -> None:
 
 
 def _failures(d: Driver, way: str) -> None:
-    d.require("job.autoDisable")
+    d.require("job.autoDisable", "schedule.every")
     job = _given(d, way, "maxFailures", every(minutes=10), {"maxFailures": 50}, maxFailures=2)
     if job is not None:
         d.answers(job, always=ERROR)
@@ -172,9 +172,9 @@ def _catch_up(d: Driver, way: str) -> None:
         break
     before = {policy: len(d.turns(job)) for policy, job in found.items()}
     d.stop()
-    d.start({"minutes": 35})
-    # Some minutes, in case late runs are spread.
-    d.advance(minutes=3)
+    d.start({"minutes": 34})
+    # Late runs may be spread over so long.
+    d.advance(minutes=4)
     late = {policy: len(d.turns(job)) - before[policy] for policy, job in found.items()}
     expected = {"skip": 0, "once": 1}
     d.expect(late == {p: expected[p] for p in late}, f"late runs by the catchUp of each job: {late}")
@@ -192,7 +192,8 @@ def _anchor(d: Driver, way: str) -> None:
         d.edit(job, schedule=anchored)
     slot, shown = d.now + 43 * MINUTE, d.stored(job).next_run_ms
     d.expect(
-        shown == slot, f"with the anchor 17 minutes ago the next run is listed for {shown}, expected {slot}"
+        is_at(d, shown, slot),
+        f"with the anchor 17 minutes ago the next run is listed for {shown}, expected {slot}",
     )
 
 
@@ -205,10 +206,10 @@ def _max_lateness(d: Driver, way: str) -> None:
         return
     d.advance_to(max(d.now, (d.stored(job).next_run_ms or 0) + MINUTE))
     before = len(d.turns(job))
-    d.be_down(minutes=35)  # the latest slot was missed six minutes ago
-    d.advance(minutes=3)
+    d.be_down(minutes=34)  # the latest slot was missed five minutes ago
+    d.advance(minutes=4)
     ran = len(d.turns(job)) - before
-    d.expect(ran == 0, f"maxLatenessMs is a minute, and {ran} slots were run that were six or more late")
+    d.expect(ran == 0, f"maxLatenessMs is a minute, and {ran} slots were run that were five or more late")
 
 
 _CASES: dict[str, Callable[[Driver, str], None]] = {
@@ -253,14 +254,16 @@ def test_null_clears_a_member(cronsession_driver: Driver, member: str) -> None:
         d.advance_to(d.now + 5_000 + d.hello.late_by_ms)
         d.expect(d.model.held_turns() == 1, "the timeoutMs that an edit cleared still ends the run")
     else:
-        d.require("job.retry", "clock.advance")
+        d.require("job.retry", "clock.advance", "schedule.every")
         old = {"maxRetries": 10, "backoffMs": [1_000]}
         job = d.add(every(hours=6), retry=old)
         d.edit(job, retry=None)
         d.answers(job, always=TRANSIENT)
         d.advance(hours=6, seconds=20)
-        tries = len(d.turns(job))
-        d.expect(tries < 11, f"the retry that an edit cleared is still followed: {tries} turns")
+        # A gateway may send a request again at once, and have waits of its own; those that were cleared are of a second.
+        tries = [turn.at_ms for turn in d.turns(job)]
+        soon = {at_ms for at_ms in tries if at_ms <= tries[0] + 15_000}
+        d.expect(len(soon) < 11, f"the retry that an edit cleared is still followed: {len(soon)} tries")
     listed = d.stored(job).raw.get(member)
     d.expect(listed != old, f"{member} was cleared and is still listed as {listed}")
 

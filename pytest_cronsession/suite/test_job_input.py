@@ -187,7 +187,7 @@ def test_a_request_that_breaks_the_schema_is_refused(cronsession_driver: Driver,
     d = cronsession_driver
     needed, wrong = _OTHERS[operation]
     d.require(needed)
-    job = d.add(every(hours=5))
+    job = d.add()
     before, turns = all_shown(d), len(d.model.turns())
     for params in wrong:
         named = {k: job.id if v == "ID" else v for k, v in params.items()}

@@ -10,7 +10,18 @@ from ..driver import Driver, wish
 from ..model import ERROR, Answer, hold
 from ..oracle import MINUTE
 from ..requirement import requirement
-from .kit import all_rows, begin, end_held, listed, long_timeout, may_end, receipts, rows_of, sweep_ms
+from .kit import (
+    all_rows,
+    begin,
+    end_held,
+    listed,
+    long_timeout,
+    may_end,
+    receipts,
+    rows_of,
+    rows_of_others,
+    sweep_ms,
+)
 
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
@@ -88,7 +99,7 @@ def test_the_receipt_of_a_run_during_which_its_job_went_goes(cronsession_driver:
 def test_the_receipt_of_a_run_that_a_stop_interrupted_goes(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("job.remove")
-    before = all_rows(d)
+    before = rows_of_others(d)
     job = d.add(target="isolated")
     d.answers(job, hold())
     begin(d, job)

@@ -75,7 +75,7 @@ def test_the_receipts_of_repetitions_go(cronsession_driver: Driver) -> None:
 @retention
 def test_the_receipt_of_a_run_beside_an_edit_goes(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    d.require("receipts", "job.update")
+    d.require("receipts", "job.update", "trigger")
     job = d.add(target="isolated")
     d.answers(job, hold())
     begin(d, job)
@@ -130,7 +130,7 @@ def _speaker(d: Driver, form: str) -> Callable[[], Turn]:
         d.require("agents", *(["session.main"] if form == "agent-main" else []))
         _, job = d.try_add(agent="work", **(chat if form == "agent-named" else {"target": "main"}))
     elif form == "shared":
-        d.require("session.mode")
+        d.require("session.isolated", "session.mode")
         write, job = d.try_add(target="isolated", mode="shared")
         if write.reports("session.mode"):
             d.pass_over("mode shared has no effect, and the write says so")

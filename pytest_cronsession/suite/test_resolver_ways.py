@@ -149,7 +149,7 @@ def test_runs_after_a_downtime_use_the_same_session(cronsession_driver: Driver, 
 @pytest.mark.parametrize("form", _FORMS)
 def test_a_repeated_run_uses_the_same_session(cronsession_driver: Driver, form: str) -> None:
     d = cronsession_driver
-    d.require("job.retry", "schedule.every", "clock.advance")
+    d.require("job.retry", "job.update", "schedule.every", "clock.advance")
     job = _formed(d, form, every(hours=6))
     if job is None:
         return

@@ -21,6 +21,7 @@ each_way = pytest.mark.parametrize("way", WAYS)
 
 def _waiting(d: Driver, way: str, **members: Any) -> tuple[Handle, int]:
     """A job with a run that came about this way and waits for the model; before when it cannot have begun."""
+    d.require("schedule.every", "clock.advance")
     if way == "repetition":
         d.require("job.retry")
         members["retry"] = {"maxRetries": 1, "backoffMs": [5 * MINUTE]}
@@ -98,6 +99,7 @@ def test_every_run_can_be_cancelled(cronsession_driver: Driver, way: str) -> Non
 @pytest.mark.parametrize("case", ["overlap", "downtime", "stop", "crash", "trouble"])
 def test_no_run_is_ok_that_was_not_answered(cronsession_driver: Driver, case: str) -> None:
     d = cronsession_driver
+    d.require("schedule.every", "clock.advance")
     if case == "trouble":
         d.require("job.retry")
         retry: dict[str, Any] = {"retry": {"maxRetries": 1, "backoffMs": [5 * MINUTE]}}
@@ -205,7 +207,8 @@ def test_a_staggered_run_is_told_with_its_own_slot(cronsession_driver: Driver) -
 @pytest.mark.parametrize("how", ["error", "timeout", "cancel"])
 def test_a_run_that_ended_badly_leaves_its_room(cronsession_driver: Driver, how: str) -> None:
     d = cronsession_driver
-    d.require(*{"timeout": ["run.timeout"], "cancel": ["run.cancel", "run.list"]}.get(how, []), "trigger")
+    d.require(*{"timeout": ["run.timeout"], "cancel": ["run.cancel", "run.list"]}.get(how, []))
+    d.require("trigger", "schedule.every")
     limit: dict[str, Any] = {"timeoutMs": MINUTE} if how == "timeout" else {}
     ill = d.add(**limit)
     well = d.add(every(minutes=30))

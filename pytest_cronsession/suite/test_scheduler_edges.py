@@ -13,6 +13,7 @@ from ..requirement import requirement
 from ..trace import instant
 from .kit import (
     accounted_for,
+    is_at,
     next_run,
     step_through,
     to_the_next_run,
@@ -77,7 +78,7 @@ def test_a_recurring_job_becomes_a_one_shot(cronsession_driver: Driver, kind: st
         d.pass_over("the gateway refuses to make a recurring job another kind of job")
     upcoming = d.stored(job).next_run_ms
     d.expect(
-        upcoming == slot,
+        is_at(d, upcoming, slot),
         f"a job was made a one-shot for {instant(slot)}, and its next run is {instant(upcoming)}",
     )
     step_through(d, job, [slot], slot + 90 * MINUTE)
@@ -101,7 +102,7 @@ def test_a_done_one_shot_gets_a_new_instant(cronsession_driver: Driver) -> None:
         d.pass_over("the gateway refuses an edit of a one-shot that is done")
     upcoming = d.stored(job).next_run_ms
     d.expect(
-        upcoming == slot,
+        is_at(d, upcoming, slot),
         f"a one-shot that was done got the instant {instant(slot)}, and its next run is {instant(upcoming)}",
     )
     step_through(d, job, [slot], slot + MINUTE)
@@ -123,7 +124,8 @@ def test_an_edit_of_other_things_leaves_a_one_shot(cronsession_driver: Driver, e
     d.edit(job, **patches[edit])
     upcoming = d.stored(job).next_run_ms
     d.expect(
-        upcoming == slot, f"an edit ({edit}) moved a one-shot from {instant(slot)} to {instant(upcoming)}"
+        is_at(d, upcoming, slot),
+        f"an edit ({edit}) moved a one-shot from {instant(slot)} to {instant(upcoming)}",
     )
     step_through(d, job, [slot], slot + MINUTE)
 

@@ -34,7 +34,10 @@ def _use(d: Driver) -> None:
     """Let each agent run something: a gateway makes the store of an agent when it is first used."""
     for agent in _agents(d):
         named: dict[str, Any] = {"agent": agent} if d.has("agents") else {}
-        d.evidence(d.add(target="named", name=d.fresh_name("first"), **named))
+        place: dict[str, Any] = {}
+        if d.has("session.named"):
+            place = {"target": "named", "name": d.fresh_name("first")}
+        d.evidence(d.add(**place, **named))
 
 
 def _seeded(d: Driver, *rows: dict[str, Any]) -> list[Session]:

@@ -23,10 +23,10 @@ from cronsession_reference.sessions import Turn
 from cronsession_reference.store import Run
 
 from ..mutants.altered import Altered, is_receipt, with_wish, wrap
-from . import rarer
+from . import rarer, unasked
 from .table import MINUTE, VARIANTS, Declaring, inner, right
 
-__all__ = ["VARIANTS", "rarer"]
+__all__ = ["VARIANTS", "rarer", "unasked"]
 
 _SECOND_ANSWERS = {
     "keyCase": "preserve",
@@ -360,9 +360,11 @@ class OneShotsAreRetried(Altered):
 class StartsAreSpread(Altered):
     """After a start what is overdue waits two minutes, and an interrupted run is run again."""
 
+    calm_ms = 2 * MINUTE
+
     def alter(self, engine: Engine) -> None:
         start, store = engine.clock.now(), engine.store
-        calm, missed = start + 2 * MINUTE, store.due(start)
+        calm, missed = start + self.calm_ms, store.due(start)
 
         def due(inner: Callable[[int], list[str]], now: int) -> list[str]:
             if now >= calm:
@@ -387,6 +389,12 @@ class StartsAreSpread(Altered):
         wrap(store, "due", due)
         wrap(store, "next_due", next_due)
         wrap(engine.scheduler, "recover", recover)
+
+
+class StartsAreSlow(StartsAreSpread):
+    """After a start what is overdue waits almost as long as it may; not in the table, which has the one above."""
+
+    calm_ms = 230_000
 
 
 @right
@@ -525,8 +533,9 @@ class EachAgentHasItsCap(Altered):
 
 def __getattr__(name: str) -> Callable[[], Any]:
     """One of the rarer ones; or one policy, one other answer: ``python:tests.variants.gateways:dst_shift``."""
-    if name in vars(rarer):
-        return getattr(rarer, name)  # type: ignore[no-any-return]
+    for others in (rarer, unasked):
+        if name in vars(others):
+            return getattr(others, name)  # type: ignore[no-any-return]
     policy, _, answer = name.partition("_")
     if not policy or not answer:
         raise AttributeError(name)

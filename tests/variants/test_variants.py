@@ -49,6 +49,10 @@ def court() -> Iterator[Court]:
         ("OneAfterTheOther", "REA-006 or REA-016 or JOB-016"),
         ("BeginsWithTheNextSettling", "MNT-007 or STO-025"),
         ("MainSessionOnly", "SCH-001 or SCH-030 or SES-007"),
+        ("StartsAreSlow", "JOB-001 or JOB-002 or JOB-019 or STO-010 or STO-015"),
+        ("WholeSeconds", "SCH-041 or JOB-001 or REA-014 or MNT-010"),
+        ("GoesItsOwnWay", "JOB-004 or JOB-015 or JOB-019"),
+        ("CronOnly", "JOB-001 or JOB-002 or JOB-004 or JOB-022 or RUN-009"),
         ("SendsAgain", "JOB-001 or JOB-002 or SCH-007 or RUN-010 or RUN-011 or RUN-012 or RUN-014"),
     ],
 )
