@@ -22,6 +22,7 @@ HOUR = 60 * MINUTE
 
 def _waits_for_room(d: Driver) -> tuple[Handle, int]:
     """A job whose run waits for room, and the instant at which there will be room."""
+    d.require("schedule.cron", "clock.advance")
     slot = cron_slots("0 * * * *", "UTC", d.now, d.now + DAY)[0]
     hour = slot // HOUR % 24
     first, second = (d.add(cron(f"{minute} {hour} * * *", "UTC"), **long_timeout(d)) for minute in (0, 5))
@@ -67,7 +68,7 @@ def test_a_run_that_waits_for_room_is_told_the_edited_text(cronsession_driver: D
 @requirement("CS-JOB-002")
 def test_a_repetition_is_told_the_edited_text(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    d.require("job.retry", "job.update")
+    d.require("job.retry", "job.update", "schedule.every")
     write, job = d.try_add(every(hours=2), retry={"maxRetries": 1, "backoffMs": [10 * MINUTE]})
     if job is None or accounted_for(write, "retry"):
         d.pass_over("the gateway does not take the retry of an interval, and the write says so")
@@ -98,7 +99,7 @@ def _told_anew(d: Driver, job: Handle, until_ms: int, waited: str) -> None:
 @requirement("CS-RUN-002")
 def test_a_long_time_out_is_no_shorter_one(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    d.require("clock.advance")
+    d.require("schedule.every", "clock.advance")
     write, job = d.try_add(every(hours=30), timeoutMs=20 * HOUR)
     if job is None or accounted_for(write, "timeoutMs"):
         d.pass_over("the gateway does not take so long a time-out, and the write says so")
@@ -117,6 +118,7 @@ def test_a_long_time_out_is_no_shorter_one(cronsession_driver: Driver) -> None:
 @requirement("CS-RUN-010")
 def test_a_slot_may_have_many_repetitions(cronsession_driver: Driver) -> None:
     d = cronsession_driver
+    d.require("schedule.every", "clock.advance")
     write, job = d.try_add(every(hours=2), retry={"maxRetries": 6, "backoffMs": [2 * MINUTE, 5 * MINUTE]})
     if job is None or accounted_for(write, "retry"):
         d.pass_over("the gateway does not take so many repetitions, and the write says so")
@@ -142,6 +144,7 @@ def test_a_slot_may_have_many_repetitions(cronsession_driver: Driver) -> None:
 
 def _counting(d: Driver, most: int, minutes: int = 10, **more: Any) -> Handle:
     """A job whose runs fail, and which so many failures disable."""
+    d.require("job.autoDisable", "schedule.every", "clock.advance")
     retry: dict[str, Any] = {"retry": {"maxRetries": 0}} if d.has("job.retry") else {}
     job = d.add(every(minutes=minutes), maxFailures=most, **retry, **more)
     d.answers(job, always=ERROR)

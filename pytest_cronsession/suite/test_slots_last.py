@@ -215,7 +215,7 @@ def test_an_interval_waits_for_its_anchor_over_a_start(cronsession_driver: Drive
 def test_all_of_a_few_missed_slots_run_where_the_job_says_so(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("schedule.cron", "restart")
-    write, job = d.try_add(cron("*/10 * * * *", "UTC"), catchUp={"policy": "all"})
+    write, job = d.try_add(cron("*/30 * * * *", "UTC"), catchUp={"policy": "all"})
     if job is None or accounted_for(write, "catchUp"):
         d.pass_over("the gateway does not take this catchUp, and the write says so")
     assert job is not None
@@ -223,9 +223,9 @@ def test_all_of_a_few_missed_slots_run_where_the_job_says_so(cronsession_driver:
     seen = len(d.turns(job))
     d.advance(minutes=4)
     d.stop()
-    d.start({"minutes": 50})
-    d.advance(seconds=1)
-    d.advance(minutes=4)
+    d.start({"minutes": 155})
+    # A gateway may take its time with what it missed; the next slot is farther away.
+    d.advance(minutes=15)
     got = len(d.turns(job)) - seen
     d.expect(got == 5, f"five slots were missed, {got} ran late; the catchUp of the job is all")
 
@@ -285,7 +285,7 @@ def test_a_slot_that_was_missed_long_ago_is_owed(cronsession_driver: Driver, cas
 @last
 def test_a_one_shot_that_was_missed_weeks_ago_is_owed(cronsession_driver: Driver) -> None:
     d = cronsession_driver
-    d.require("restart")
+    d.require("schedule.at", "restart")
     # In a session of its own: a lasting one that is idle for so long may have been pruned.
     fresh: dict[str, Any] = {"target": "isolated"} if d.has("session.isolated") else {}
     job = d.add(at(d.now + 10 * MINUTE), **fresh)
