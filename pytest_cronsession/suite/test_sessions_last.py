@@ -237,7 +237,8 @@ def test_a_failed_turn_of_any_agent_loses_nothing(cronsession_driver: Driver, ta
 def test_the_end_of_a_job_leaves_the_session_of_its_key(cronsession_driver: Driver, end: str) -> None:
     d = cronsession_driver
     d.require("clock.advance", "job.remove", *NEEDS["key"])
-    key, once = d.fresh_name("left-key"), {}
+    key = d.fresh_name("left-key")
+    once: dict[str, Any] = {}
     if end == "deleted":
         d.require("schedule.at", "job.deleteAfterRun")
         once = {"deleteAfterRun": True}
