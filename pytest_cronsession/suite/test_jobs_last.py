@@ -56,46 +56,6 @@ def test_a_disabled_job_has_no_place_in_the_line(cronsession_driver: Driver) -> 
     d.expect(not d.turns(job), "a job was disabled while its run waited for room, and it ran when there was")
 
 
-@requirement("CS-JOB-002")
-@pytest.mark.cronsession_config(maxConcurrentRuns=1)
-def test_a_run_that_waits_for_room_is_told_the_edited_text(cronsession_driver: Driver) -> None:
-    d = cronsession_driver
-    d.require("run.concurrency", "job.update")
-    job, room = _waits_for_room(d)
-    _told_anew(d, job, room + 20 * MINUTE, "waited for room")
-
-
-@requirement("CS-JOB-002")
-def test_a_repetition_is_told_the_edited_text(cronsession_driver: Driver) -> None:
-    d = cronsession_driver
-    d.require("job.retry", "job.update", "schedule.every")
-    write, job = d.try_add(every(hours=2), retry={"maxRetries": 1, "backoffMs": [10 * MINUTE]})
-    if job is None or accounted_for(write, "retry"):
-        d.pass_over("the gateway does not take the retry of an interval, and the write says so")
-    assert job is not None
-    d.answers(job, always=TRANSIENT)
-    to_the_next_run(d, job)
-    d.advance(minutes=2)
-    d.answers(job, always=OK)
-    _told_anew(d, job, d.now + 15 * MINUTE, "waited to be made again")
-
-
-def _told_anew(d: Driver, job: Handle, until_ms: int, waited: str) -> None:
-    seen = len(d.turns(job))
-    text = {"kind": "agentTurn", "text": tag_text("Other words.", job.tag)}
-    if d.update(job, payload=text).rejected is not None:
-        d.pass_over(f"the gateway refuses an edit of a job whose run {waited}")
-    d.advance_to(until_ms)
-    new = d.turns(job)[seen:]
-    if not new:
-        d.pass_over(f"the run that {waited} did not begin, which is another requirement's question")
-    said = said_to(new[0])
-    d.expect(
-        any("Other words." in content for content in said),
-        f"the text of a job was edited while a run of it {waited}, and the model was told the old one: {said[-1:]!r:.300}",
-    )
-
-
 @requirement("CS-RUN-002")
 def test_a_long_time_out_is_no_shorter_one(cronsession_driver: Driver) -> None:
     d = cronsession_driver

@@ -41,46 +41,6 @@ class RemovedJobsKeepTheirPlace(Altered):
         wrap(engine.scheduler.admission, "admit", admit)
 
 
-class _KeepsTheJob(Altered):
-    """Runs that wait begin with the job as it was when they began to wait."""
-
-    trigger: ClassVar[str] = ""
-
-    def alter(self, engine: Engine) -> None:
-        kept: dict[str, Job] = {}
-
-        def add(inner: Callable[[Run], Run | None], run: Run) -> Run | None:
-            added, job = inner(run), engine.store.job(run.job_id)
-            if (
-                added is not None
-                and job is not None
-                and run.status == "queued"
-                and run.trigger == self.trigger
-            ):
-                kept[added.id] = job
-            return added
-
-        def start(inner: Callable[[Run, Job], Any], run: Run, job: Job) -> Any:
-            return inner(run, replace(job, payload=kept.get(run.id, job).payload))
-
-        wrap(engine.store, "add_run", add)
-        wrap(engine.runner, "start", start)
-
-
-@wrong("bugs:K1", "JOB-002")
-class RepetitionsKeepTheirText(_KeepsTheJob):
-    """A repetition tells the text that its job had when the run before it failed."""
-
-    trigger = "retry"
-
-
-@wrong("bugs:K1", "JOB-002")
-class WhatWaitsForRoomKeepsItsText(_KeepsTheJob):
-    """A run that waited for room tells the text that its job had at its slot."""
-
-    trigger = "schedule"
-
-
 class _Starts(Altered):
     """Begins runs of a job as if it had other members."""
 
