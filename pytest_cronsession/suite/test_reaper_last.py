@@ -173,6 +173,8 @@ def test_what_is_put_aside_is_kept_from_its_removal_on(cronsession_driver: Drive
 def test_what_was_put_aside_is_kept_over_a_start(cronsession_driver: Driver) -> None:
     d = cronsession_driver
     d.require("receipts", "restart")
+    if sweep_ms(d) > HOUR:
+        d.pass_over("sweeps are so rare that it is not known when a receipt was removed")
     before, job = d.disk().bytes, d.add(target="isolated")
     said = sum(say_much(d, job) for _ in range(20))
     d.advance_to(d.now + HOUR + sweep_ms(d))
