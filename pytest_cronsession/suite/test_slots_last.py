@@ -65,7 +65,9 @@ def test_a_frequent_job_goes_on_for_hundreds_of_runs(cronsession_driver: Driver)
     job = d.add(cron("* * * * *", "UTC"))
     until = d.now + minutes * MINUTE
     late, grain = d.hello.late_by_ms, d.hello.resolution_ms
-    least, most = (len(cron_slots("* * * * *", "UTC", d.now, end)) for end in (until - late - grain, until + grain))
+    least, most = (
+        len(cron_slots("* * * * *", "UTC", d.now, end)) for end in (until - late - grain, until + grain)
+    )
     d.advance_to(until)
     got = len(d.turns(job))
     d.expect(
