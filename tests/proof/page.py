@@ -71,17 +71,22 @@ def _head(records: Records) -> Iterator[str]:
     yield "`python -m tests.proof`, and a test fails when it is out of date."
     yield ""
     yield f"- **{len(wrong)} wrong gateways**, {len(records.node_mutants)} of them on a gateway in another language, named after"
-    yield f"  {len(bugs)} real bugs and pull requests; every one is found out. {sum(w.measured for w in wrong)} of them were put before the whole suite at tier `full`,"
-    yield "  the others before the tests that are about their defect."
+    yield f"  {len(bugs)} real bugs and pull requests; every one is found out. {_measured(wrong)}"
     yield f"- **{len(records.variants) + len(records.node_variants)} right gateways** that differ, {len(records.node_variants)} of them on the other gateway: none is found fault with."
     yield f"- **{len(records.hostile)} targets that break the protocol**: each ends in a clear error in time, with nothing left behind."
     for name, entry in records.mutation.items():
         equal = sum(survivor in records.reasons for survivor in entry["survivors"])
-        telling = entry["tried"] - equal
-        share = entry["killed"] / telling
-        yield f"- **{entry['killed']} of {telling} random mutations** ({share:.1%}) of {_CAMPAIGNS[name]} are noticed; {equal} more"
-        yield "  change nothing that anybody is promised, each for a reason that stands below."
+        share = entry["killed"] / (entry["tried"] - equal)
+        yield f"- **{entry['killed']} of {entry['tried']} random mutations** of {_CAMPAIGNS[name]} are noticed. {equal} of the others"
+        yield f"  change nothing that anybody is promised, each for a reason that stands below: of the rest {share:.1%} are noticed."
     yield ""
+
+
+def _measured(wrong: Sequence[Wrong]) -> str:
+    whole = sum(w.measured for w in wrong)
+    if whole == len(wrong):
+        return "All of them were put before the whole suite at tier `full`."
+    return f"{whole} of them were put before the whole suite at tier `full`, the others before the tests that are about their defect."
 
 
 _CAMPAIGNS = {
