@@ -96,6 +96,12 @@ class Book:
         """The jobs without a long run."""
         return [g for g in self.gears if g.busy_until is None]
 
+    def taken(self, now: int) -> set[Place]:
+        """The sessions in which a run is under way; that of a removed job may go on to its end."""
+        left = [g for g in self.gone if g.busy_until is not None and g.busy_until + self.late >= now]
+        busy = [g for g in self.gears if g.busy_until is not None] + left
+        return {g.place for g in busy if g.place is not None}
+
     def slots(self, gear: Gear, now: int, until: int) -> list[int]:
         """The slots in ``(now, until]`` that are to have an outcome."""
         if not gear.enabled:

@@ -35,15 +35,15 @@ class Lodgers(Ends):
         # After a start or a jump runs of one session may come at one instant.
         self.crowded = False
 
-    def _taken(self) -> set[Place | None]:
-        return {g.place for g in self.book.gears if g.busy_until is not None and g.place is not None}
+    def _taken(self) -> set[Place]:
+        return self.book.taken(self.d.now)
 
     def _wish(self, *, moved: bool = False) -> dict[str, Any]:
         """A wish for a session where nothing is under way."""
         fit = [w for w in wishes(self.d) if not (moved and "mode" in w)]
         free = [w for w in fit if not {place_of(a, w, None) for a in self.agents} & self._taken()]
         # A key's session is not known before the job is.
-        free = [w for w in free if "key" not in w or not any(p and p[0] == "key" for p in self._taken())]
+        free = [w for w in free if "key" not in w or not any(p[0] == "key" for p in self._taken())]
         return self.choose([w for w in free if w["target"] == "isolated"] * 2 + free, "wish")
 
     def _members(self) -> dict[str, Any]:
