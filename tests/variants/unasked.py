@@ -72,10 +72,14 @@ class WholeSeconds(CoarseClock):
 class GoesItsOwnWay(Anchored, does={"manualOneShot": "consume"}):
     """Sends a request three times and makes a run again by default; intervals are counted from the epoch.
 
-    A one-shot that is done is gone, and so is with a job what it is running, and all that was listed of its runs.
+    A one-shot that is done is gone. A removal takes with the job what it is running, and all that was listed of its runs.
     """
 
     RETRY: ClassVar[dict[str, Any]] = {"maxRetries": 3, "backoffMs": [30_000, 60_000, 300_000]}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._removed: set[Any] = set()
 
     def alter(self, engine: Engine) -> None:
         async def complete(asked: Callable[..., Any], messages: Any) -> Any:
@@ -112,11 +116,12 @@ class GoesItsOwnWay(Anchored, does={"manualOneShot": "consume"}):
         for run in self._engine.store.running():
             if run.job_id == params.get("id"):
                 self._engine.runner.cancel(run.id)
+        self._removed.add(params.get("id"))
         return super().job_remove(params)
 
     def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
-        jobs = {job.id for job in self._engine.store.jobs()}
-        return {"runs": [run for run in super().run_list(params)["runs"] if run["jobId"] in jobs]}
+        runs = super().run_list(params)["runs"]
+        return {"runs": [run for run in runs if run["jobId"] not in self._removed]}
 
     def run_cancel(self, params: dict[str, Any]) -> dict[str, Any]:
         if params.get("id") not in {run.id for run in self._engine.store.running()}:
