@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from cronsession_reference.engine import Engine
-from cronsession_reference.errors import ModelError
+from cronsession_reference.errors import ModelError, Refused
 from cronsession_reference.jobs import At, Job
 from cronsession_reference.keys import main_key
 from cronsession_reference.removal import remove_job
@@ -72,14 +72,10 @@ class WholeSeconds(CoarseClock):
 class GoesItsOwnWay(Anchored, does={"manualOneShot": "consume"}):
     """Sends a request three times and makes a run again by default; intervals are counted from the epoch.
 
-    A one-shot that is done is gone. A removal takes with the job what it is running, and all that was listed of its runs.
+    A one-shot that is done is gone. A removal takes with the job what it is running.
     """
 
     RETRY: ClassVar[dict[str, Any]] = {"maxRetries": 3, "backoffMs": [30_000, 60_000, 300_000]}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._removed: set[Any] = set()
 
     def alter(self, engine: Engine) -> None:
         async def complete(asked: Callable[..., Any], messages: Any) -> Any:
@@ -116,16 +112,11 @@ class GoesItsOwnWay(Anchored, does={"manualOneShot": "consume"}):
         for run in self._engine.store.running():
             if run.job_id == params.get("id"):
                 self._engine.runner.cancel(run.id)
-        self._removed.add(params.get("id"))
         return super().job_remove(params)
-
-    def run_list(self, params: dict[str, Any]) -> dict[str, Any]:
-        runs = super().run_list(params)["runs"]
-        return {"runs": [run for run in runs if run["jobId"] not in self._removed]}
 
     def run_cancel(self, params: dict[str, Any]) -> dict[str, Any]:
         if params.get("id") not in {run.id for run in self._engine.store.running()}:
-            raise LookupError("no such run is under way")
+            raise Refused("id", "is no run that is under way")
         return super().run_cancel(params)
 
 
