@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from ..checkers import fresh_context, shared_context
@@ -131,12 +133,10 @@ _TWINS = {
 }
 
 
-def _check_apart(d: Driver, form: str, pair: str) -> None:
-    tail = d.fresh_name("")
+def _check_apart(d: Driver, form: str, words: Sequence[str]) -> None:
+    """Each of these names (or keys) that is accepted has a session of its own."""
     turns: list[Turn] = []
-    for text in _TWINS[pair]:
-        # In the middle, so that what is cut off at an end is no matter here.
-        word = f"x{tail}-{text}-y"
+    for word in words:
         given = wish("named", name=word) if form == "named" else wish("isolated", key=word)
         write, job = d.try_add(**given)
         if job is not None and not write.reports("session.key"):
@@ -146,16 +146,22 @@ def _check_apart(d: Driver, form: str, pair: str) -> None:
     d.witness()
 
 
+def _twins(d: Driver, pair: str) -> list[str]:
+    # In the middle, so that what is cut off at an end is no matter here.
+    tail = d.fresh_name("")
+    return [f"x{tail}-{text}-y" for text in _TWINS[pair]]
+
+
 @requirement("CS-RES-010")
 @pytest.mark.parametrize("pair", list(_TWINS))
 def test_names_are_not_tidied_up(cronsession_driver: Driver, pair: str) -> None:
-    _check_apart(cronsession_driver, "named", pair)
+    _check_apart(cronsession_driver, "named", _twins(cronsession_driver, pair))
 
 
 @requirement("CS-RES-028")
 @pytest.mark.parametrize("pair", list(_TWINS))
 def test_keys_are_not_tidied_up(cronsession_driver: Driver, pair: str) -> None:
-    _check_apart(cronsession_driver, "key", pair)
+    _check_apart(cronsession_driver, "key", _twins(cronsession_driver, pair))
 
 
 # What is lost where a text is trimmed of more than white space.
@@ -169,27 +175,18 @@ _ENDS = {
 }
 
 
-def _check_ends(d: Driver, form: str, end: str) -> None:
+def _with_end(d: Driver, end: str) -> list[str]:
     plain = d.fresh_name("ends")
-    turns: list[Turn] = []
-    for text in (plain, _ENDS[end].format(plain)):
-        given = wish("named", name=text) if form == "named" else wish("isolated", key=text)
-        write, job = d.try_add(**given)
-        if job is None or write.reports("session.key"):
-            continue
-        turn = d.evidence(job)
-        d.judge(fresh_context([turn], turns))
-        turns.append(turn)
-    d.witness()
+    return [plain, _ENDS[end].format(plain)]
 
 
 @requirement("CS-RES-010")
 @pytest.mark.parametrize("end", list(_ENDS))
 def test_the_ends_of_a_name_belong_to_it(cronsession_driver: Driver, end: str) -> None:
-    _check_ends(cronsession_driver, "named", end)
+    _check_apart(cronsession_driver, "named", _with_end(cronsession_driver, end))
 
 
 @requirement("CS-RES-028")
 @pytest.mark.parametrize("end", list(_ENDS))
 def test_the_ends_of_a_key_belong_to_it(cronsession_driver: Driver, end: str) -> None:
-    _check_ends(cronsession_driver, "key", end)
+    _check_apart(cronsession_driver, "key", _with_end(cronsession_driver, end))
